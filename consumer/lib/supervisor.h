@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONSUMER_SUPERVISOR_H
+#define CONSUMER_SUPERVISOR_H
+
+#include "lib/pool.h"
+
+/*
+ * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a second one ends everything at once), and when the loop dies
+ * unasked: gives back in Redis what was claimed and not started (store_release), declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop
+ * (with a pause that grows while it keeps dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop (PR_SET_PDEATHSIG).
+ */
+struct supervisor_config {
+	struct pool *pool;
+	struct store_config store;
+	/* Runs the loop in the child; its return value is the exit status. `incarnation` is unique per fork: it names the worker in leases and claims. */
+	int (*loop)(void *ctx, struct pool *pool, const char *incarnation);
+	void *ctx;
+	const char *identity; /* stable part of the incarnation: host-pid-random */
+	int shards;           /* number of shards (0: not known before the loop; then told by the loop through supervisor_tell_shards) */
+};
+
+/* Returns the exit status of the program. */
+int supervisor_run(const struct supervisor_config *config);
+/* Loop: tells the supervisor (through the pool) how many shards there are. */
+void supervisor_tell_shards(struct pool *pool, int shards);
+
+#endif
