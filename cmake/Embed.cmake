@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -D OUTPUT=<path without extension> -D PREFIX=<p> -D DIR=<folder> -D FILES=<a,b,...> -P Embed.cmake
+#
+# Writes OUTPUT.h and OUTPUT.c: `const char <PREFIX>_<name>[]` for each file, its text as a C string. A line `--@include <file>` is
+# replaced by the text of that file of the same folder; files whose name begins with `_` are only included. Files under history/ go
+# into `const char *const <PREFIX>_history[]`, which ends with NULL.
+
+set(INCLUDES_MAX 256)
+
+function(read_expanded file ret)
+	file(READ "${DIR}/${file}" text)
+	set(count 0)
+	while(text MATCHES "(^|\n)(--@include[ \t]+([^\n]*[^ \t\r\n])[ \t\r]*\n)")
+		set(line "${CMAKE_MATCH_2}")
+		set(included "${CMAKE_MATCH_3}")
+		math(EXPR count "${count} + 1")
+		if(count GREATER INCLUDES_MAX)
+			message(FATAL_ERROR "${file}: includes go round in a circle at ${included}")
+		endif()
+		if(NOT EXISTS "${DIR}/${included}")
+			message(FATAL_ERROR "${file}: --@include ${included}: there is no such file in ${DIR}")
+		endif()
+		file(READ "${DIR}/${included}" replacement)
+		string(REPLACE "${line}" "${replacement}" text "${text}")
+	endwhile()
+	set(${ret} "${text}" PARENT_SCOPE)
+endfunction()
+
+function(to_c_string text ret)
+	string(REPLACE "\\" "\\\\" text "${text}")
+	string(REPLACE "\"" "\\\"" text "${text}")
+	string(REPLACE "\r" "" text "${text}")
+	string(REPLACE "\t" "\\t" text "${text}")
+	string(REPLACE "\n" "\\n\"\n\t\"" text "${text}")
+	set(${ret} "\t\"${text}\"" PARENT_SCOPE)
+endfunction()
+
+get_filename_component(base "${OUTPUT}" NAME)
+string(TOUPPER "${base}" guard)
+string(MAKE_C_IDENTIFIER "${guard}" guard)
+set(header "/* Generated from the files of a folder; do not edit. */\n#ifndef ${guard}_H\n#define ${guard}_H\n\n")
+set(source "/* Generated from the files of a folder; do not edit. */\n#include \"${base}.h\"\n\n#include <stddef.h>\n")
+set(history "")
+
+string(REPLACE "," ";" FILES "${FILES}")
+foreach(file IN LISTS FILES)
+	get_filename_component(name "${file}" NAME_WE)
+	if(name MATCHES "^_")
+		continue()
+	endif()
+	read_expanded("${file}" text)
+	to_c_string("${text}" literal)
+	if(file MATCHES "^history/")
+		string(APPEND history "/* ${file} */\n${literal},\n")
+	else()
+		string(MAKE_C_IDENTIFIER "${name}" name)
+		string(APPEND header "extern const char ${PREFIX}_${name}[];\n")
+		string(APPEND source "\nconst char ${PREFIX}_${name}[] =\n${literal};\n")
+	endif()
+endforeach()
+
+string(APPEND header "extern const char *const ${PREFIX}_history[]; /* ends with NULL */\n\n#endif\n")
+string(APPEND source "\nconst char *const ${PREFIX}_history[] = {\n${history}\tNULL,\n};\n")
+file(WRITE "${OUTPUT}.h" "${header}")
+file(WRITE "${OUTPUT}.c" "${source}")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Language, warnings, sanitizers and hardening for every target.
+
+if(NOT CMAKE_BUILD_TYPE)
+	set(CMAKE_BUILD_TYPE Debug CACHE STRING "Debug or Release" FORCE)
+endif()
+
+option(MR_WERROR "Treat warnings as errors" ON)
+set(MR_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# Assertions stay on in every build, so none of these defines NDEBUG.
+set(CMAKE_C_FLAGS_DEBUG "-O0 -g3")
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(CMAKE_C_FLAGS_MINSIZEREL "-Os -g")
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(
+	-Wall -Wextra -Wshadow -Wswitch-enum -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla
+	-fno-omit-frame-pointer -fno-common
+)
+if(MR_WERROR)
+	add_compile_options(-Werror)
+endif()
+
+if(MR_SANITIZE)
+	add_compile_options(-fsanitize=${MR_SANITIZE} -fno-sanitize-recover=all -O1)
+	add_link_options(-fsanitize=${MR_SANITIZE})
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+	add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection)
+	if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+		add_compile_options(-fcf-protection)
+	endif()
+	add_link_options(LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+endif()
+
+# PIC code alone does not make programs position independent; this adds -pie where the linker knows it.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)

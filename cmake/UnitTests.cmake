@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# tests/unit/<module>/test_<name>.c becomes the program and ctest unit_<module>_<name>. tests/unit/support/*.c is linked into each.
+# A file test_<name>.cmake beside the test may add to it (link options such as --wrap); ${target} is its name there.
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+set(unit_dir "${PROJECT_SOURCE_DIR}/tests/unit")
+file(GLOB_RECURSE unit_sources CONFIGURE_DEPENDS "${unit_dir}/test_*.c")
+file(GLOB unit_support CONFIGURE_DEPENDS "${unit_dir}/support/*.c")
+get_property(unit_libraries GLOBAL PROPERTY MR_LIBRARIES)
+
+if(unit_support)
+	add_library(unit_support STATIC ${unit_support})
+	target_include_directories(unit_support PUBLIC "${unit_dir}")
+	target_link_libraries(unit_support PUBLIC ${unit_libraries} PkgConfig::CMOCKA PkgConfig::JANSSON)
+	list(PREPEND unit_libraries unit_support)
+endif()
+
+foreach(source ${unit_sources})
+	file(RELATIVE_PATH relative "${unit_dir}" "${source}")
+	string(REGEX MATCH "^[^/]+" module "${relative}")
+	string(REGEX REPLACE "test_([^/]+)\\.c$" "\\1" target "unit_${relative}")
+	string(MAKE_C_IDENTIFIER "${target}" target)
+	add_executable(${target} "${source}")
+	target_include_directories(${target} PRIVATE "${unit_dir}" "${PROJECT_SOURCE_DIR}/${module}")
+	target_link_libraries(${target} PRIVATE ${unit_libraries} PkgConfig::CMOCKA PkgConfig::JANSSON)
+	set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/unit")
+	add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+	set_tests_properties(${target} PROPERTIES LABELS unit TIMEOUT 60)
+	string(REGEX REPLACE "\\.c$" ".cmake" extra "${source}")
+	if(EXISTS "${extra}")
+		include("${extra}")
+	endif()
+endforeach()
+
+list(JOIN unit_sources "\n" unit_list)
+file(WRITE "${MR_GENERATED}/unit_sources.txt" "${unit_list}\n")
