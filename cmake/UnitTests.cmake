@@ -36,3 +36,14 @@ endforeach()
 
 list(JOIN unit_sources "\n" unit_list)
 file(WRITE "${MR_GENERATED}/unit_sources.txt" "${unit_list}\n")
+
+# mr_unit_check(<name> <script> [-D <variable>...]): a script as a test, and its own self test.
+function(mr_unit_check name script)
+	add_test(NAME unit_${name} COMMAND "${CMAKE_COMMAND}" -D "ROOT=${PROJECT_SOURCE_DIR}" ${ARGN} -P "${unit_dir}/${script}")
+	add_test(NAME unit_${name}_self_test
+		COMMAND "${CMAKE_COMMAND}" -D "SELF_TEST=${MR_GENERATED}/self_test/${name}" -P "${unit_dir}/${script}")
+	set_tests_properties(unit_${name} unit_${name}_self_test PROPERTIES LABELS unit TIMEOUT 60)
+endfunction()
+
+mr_unit_check(check_includes check_includes.cmake)
+mr_unit_check(check_built check_built.cmake -D "BUILT=${MR_GENERATED}/unit_sources.txt")

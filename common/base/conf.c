@@ -17,7 +17,8 @@ const struct conf_option *conf_find(const struct conf_program *program, const ch
 	return NULL;
 }
 
-static enum mr_status value_refused(struct conf_parser *parser, const struct conf_option *option, const char *where, const char *text)
+static enum mr_status value_refused(struct conf_parser *parser, const struct conf_option *option, const char *where,
+				    const char *text)
 {
 	struct buf expected = {0};
 
@@ -51,7 +52,8 @@ enum mr_status conf_take(struct conf_parser *parser, size_t i, enum conf_source 
 }
 
 /* A variable or a default of a list holds several words. */
-static enum mr_status take_words(struct conf_parser *parser, size_t i, enum conf_source source, const char *where, const char *text)
+static enum mr_status take_words(struct conf_parser *parser, size_t i, enum conf_source source, const char *where,
+				 const char *text)
 {
 	CLEANUP_FREE char *copy = mem_strdup(text);
 	char *rest = copy;
@@ -105,7 +107,8 @@ static void defaults_take(struct conf_parser *parser)
 			continue;
 		enum mr_status status = take_words(parser, i, CONF_FROM_DEFAULT, option->name, option->def);
 		if (status != MR_OK) {
-			fprintf(stderr, "%s: the default of --%s is wrong: \"%s\"\n", parser->program->name, option->name, option->def);
+			fprintf(stderr, "%s: the default of --%s is wrong: \"%s\"\n", parser->program->name, option->name,
+				option->def);
 			abort();
 		}
 	}
@@ -173,17 +176,15 @@ static enum mr_status parse(struct conf_parser *parser, int argc, char **argv, s
 	return MR_OK;
 }
 
-enum mr_status conf_parse(const struct conf_program *program, int argc, char **argv, void *target, struct conf_list *ret_args, int *ret_exit,
-			  struct mr_error *err)
+enum mr_status conf_parse(const struct conf_program *program, int argc, char **argv, void *target, struct conf_list *ret_args,
+			  int *ret_exit, struct mr_error *err)
 {
 	struct conf_parser parser = {.program = program, .target = target, .err = err};
 	struct conf_list args = {0};
 
 	assert(argc >= 1);
-	for (; !conf_is_end(&program->options[parser.n_options]); parser.n_options++)
-		if (program->options[parser.n_options].kind != CONF_GROUP)
-			memset((char *)target + program->options[parser.n_options].offset, 0,
-			       conf_value_size(&program->options[parser.n_options]));
+	for (const struct conf_option *option = program->options; !conf_is_end(option); option++, parser.n_options++)
+		memset((char *)target + option->offset, 0, conf_kinds[option->kind].size);
 	parser.sources = mem_alloc((parser.n_options + 1) * sizeof(*parser.sources));
 	*ret_exit = -1;
 	enum mr_status status = parse(&parser, argc, argv, &args, ret_exit);

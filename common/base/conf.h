@@ -44,13 +44,15 @@ struct conf_option {
 	const char *help;    /* one sentence or more */
 };
 
+/* clang-format off */
 #define CONF_END {.name = NULL, .kind = CONF_GROUP}
+/* clang-format on */
 
 struct conf_program {
-	const char *name;      /* "millrace-worker", or "millrace submit" for a subcommand */
-	const char *usage;     /* "-q QUEUE..." or what is behind the options: "KEY" */
-	const char *purpose;   /* a sentence or two for --help */
-	const char *epilog;    /* examples and exit codes, or NULL */
+	const char *name;                  /* "millrace-worker", or "millrace submit" for a subcommand */
+	const char *usage;                 /* "-q QUEUE..." or what is behind the options: "KEY" */
+	const char *purpose;               /* a sentence or two for --help */
+	const char *epilog;                /* examples and exit codes, or NULL */
 	const struct conf_option *options; /* ends with CONF_END */
 	int min_args, max_args;            /* positional arguments; max_args < 0: no limit */
 	const char *file_option;           /* name of the CONF_STRING option that names the config file, or NULL */
@@ -63,8 +65,8 @@ struct conf_program {
  * Errors: MR_EINVAL naming flag (or variable, or file and line), the value, and what is accepted. Strings and lists live until conf_deinit,
  * which need not be called after an error or where *ret_exit is set. Not for several threads at once.
  */
-enum mr_status conf_parse(const struct conf_program *program, int argc, char **argv, void *target, struct conf_list *ret_args, int *ret_exit,
-			  struct mr_error *err);
+enum mr_status conf_parse(const struct conf_program *program, int argc, char **argv, void *target, struct conf_list *ret_args,
+			  int *ret_exit, struct mr_error *err);
 void conf_deinit(const struct conf_program *program, void *target);
 
 /* One value, for reuse: "30s" to ms; false where it is not understood. */

@@ -165,7 +165,8 @@ static enum mr_status flags_walk(struct flags *flags, int argc, char **argv, enu
 	return status;
 }
 
-enum mr_status conf_flags_take(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args, enum conf_request *ret_request)
+enum mr_status conf_flags_take(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args,
+			       enum conf_request *ret_request)
 {
 	struct flags flags;
 

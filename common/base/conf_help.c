@@ -63,21 +63,9 @@ static void wrap(struct page *page, const char *text, size_t at, size_t indent)
 
 static const char *value_name(const struct conf_option *option)
 {
-	static const char *const names[] = {
-		[CONF_STRING] = "TEXT",
-		[CONF_LIST] = "TEXT",
-		[CONF_INT] = "N",
-		[CONF_DOUBLE] = "NUMBER",
-		[CONF_DURATION] = "DURATION",
-		[CONF_BYTES] = "SIZE",
-		[CONF_BOOL] = NULL,
-		[CONF_ENUM] = NULL,
-		[CONF_GROUP] = NULL,
-	};
-
 	if (option->arg)
 		return option->arg;
-	return option->kind == CONF_ENUM ? option->choices : names[option->kind];
+	return option->kind == CONF_ENUM ? option->choices : conf_kinds[option->kind].value;
 }
 
 static bool bool_default(const struct conf_option *option)

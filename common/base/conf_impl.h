@@ -18,6 +18,14 @@ struct conf_parser {
 	struct mr_error *err;
 };
 
+/* What differs from kind to kind. */
+struct conf_kind_traits {
+	const char *noun;  /* "a duration" */
+	const char *value; /* what a value is called where the table does not say: "DURATION" */
+	size_t size;       /* of the member */
+};
+extern const struct conf_kind_traits conf_kinds[]; /* by enum conf_kind */
+
 static inline bool conf_is_end(const struct conf_option *option)
 {
 	return option->kind == CONF_GROUP && !option->name;
@@ -25,8 +33,6 @@ static inline bool conf_is_end(const struct conf_option *option)
 
 /* conf_value.c: sets the member of `target`, or adds to it where it is a list; false where `text` is not accepted. */
 bool conf_value_add(const struct conf_option *option, const char *text, void *target);
-/* The bytes of the member. */
-size_t conf_value_size(const struct conf_option *option);
 /* Frees what the member owns and zeroes it. */
 void conf_value_clear(const struct conf_option *option, void *target);
 /* "a whole number from 1 to 64": what conf_value_add accepts. */
@@ -48,7 +54,8 @@ void conf_suggest(const struct conf_program *program, const char *name, const ch
 
 /* conf_flags.c: takes the flags of argv, which it reorders, and leaves the other arguments to *ret_args. */
 enum conf_request { CONF_RUN, CONF_HELP, CONF_VERSION };
-enum mr_status conf_flags_take(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args, enum conf_request *ret_request);
+enum mr_status conf_flags_take(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args,
+			       enum conf_request *ret_request);
 
 /* conf_file.c */
 enum mr_status conf_file_read(struct conf_parser *parser, const char *path);

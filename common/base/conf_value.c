@@ -19,6 +19,18 @@ static const struct unit duration_units[] = {{"d", 86400000}, {"h", 3600000}, {"
 static const struct unit byte_units[] = {{"t", 1LL << 40}, {"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1}};
 #define UNITS 5
 
+const struct conf_kind_traits conf_kinds[] = {
+	[CONF_STRING] = {.noun = "a text", .value = "TEXT", .size = sizeof(const char *)},
+	[CONF_LIST] = {.noun = "a text", .value = "TEXT", .size = sizeof(struct conf_list)},
+	[CONF_INT] = {.noun = "a whole number", .value = "N", .size = sizeof(int64_t)},
+	[CONF_DOUBLE] = {.noun = "a number", .value = "NUMBER", .size = sizeof(double)},
+	[CONF_DURATION] = {.noun = "a duration", .value = "DURATION", .size = sizeof(int64_t)},
+	[CONF_BYTES] = {.noun = "a size", .value = "SIZE", .size = sizeof(int64_t)},
+	[CONF_BOOL] = {.noun = "true or false", .size = sizeof(bool)},
+	[CONF_ENUM] = {.noun = "one of ", .size = sizeof(int)},
+	[CONF_GROUP] = {.size = 0},
+};
+
 static bool digits_parse(const char **text, int64_t *ret)
 {
 	int64_t value = 0;
@@ -277,23 +289,6 @@ bool conf_value_add(const struct conf_option *option, const char *text, void *ta
 	return false;
 }
 
-size_t conf_value_size(const struct conf_option *option)
-{
-	static const size_t sizes[] = {
-		[CONF_STRING] = sizeof(const char *),
-		[CONF_LIST] = sizeof(struct conf_list),
-		[CONF_INT] = sizeof(int64_t),
-		[CONF_DOUBLE] = sizeof(double),
-		[CONF_DURATION] = sizeof(int64_t),
-		[CONF_BYTES] = sizeof(int64_t),
-		[CONF_BOOL] = sizeof(bool),
-		[CONF_ENUM] = sizeof(int),
-		[CONF_GROUP] = 0,
-	};
-
-	return sizes[option->kind];
-}
-
 static void list_free(struct conf_list *list)
 {
 	for (size_t i = 0; i < list->len; i++)
@@ -309,7 +304,7 @@ void conf_value_clear(const struct conf_option *option, void *target)
 		list_free(member);
 	if (option->kind == CONF_STRING)
 		free(*(char **)member);
-	memset(member, 0, conf_value_size(option));
+	memset(member, 0, conf_kinds[option->kind].size);
 }
 
 static void bound_print(const struct conf_option *option, double bound, struct buf *out)
@@ -348,19 +343,7 @@ static void choices_print(const struct conf_option *option, struct buf *out)
 
 void conf_value_expected(const struct conf_option *option, struct buf *out)
 {
-	static const char *const nouns[] = {
-		[CONF_STRING] = "a text",
-		[CONF_LIST] = "a text",
-		[CONF_INT] = "a whole number",
-		[CONF_DOUBLE] = "a number",
-		[CONF_DURATION] = "a duration",
-		[CONF_BYTES] = "a size",
-		[CONF_BOOL] = "true or false",
-		[CONF_ENUM] = "one of ",
-		[CONF_GROUP] = "",
-	};
-
-	buf_printf(out, "%s", nouns[option->kind]);
+	buf_printf(out, "%s", conf_kinds[option->kind].noun);
 	if (option->max > option->min) {
 		buf_printf(out, option->max >= UNBOUNDED ? " of " : " from ");
 		conf_value_range(option, out);

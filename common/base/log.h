@@ -33,10 +33,10 @@ bool log_level_parse(const char *text, enum log_level *ret_level);
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 /* log_info("worker ready", LOG_S("queue", queue), LOG_I("slots", n)); the message is a constant sentence without a full stop. */
-#define log_at(level, message, ...)                                                                                         \
-	do {                                                                                                                \
-		if (log_enabled(level))                                                                                     \
-			log_write(level, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}});      \
+#define log_at(level, message, ...)                                                                                              \
+	do {                                                                                                                     \
+		if (log_enabled(level))                                                                                          \
+			log_write(level, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}});          \
 	} while (0)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)

@@ -12,20 +12,20 @@
  */
 
 /* XX(name, retryable, text). Retryable: the same call may succeed later without a change by the caller. */
-#define MR_STATUS_MAP(XX)                                                                                                   \
-	XX(MR_OK, false, "ok")                                                                                              \
-	XX(MR_EINVAL, false, "invalid argument")                                                                            \
-	XX(MR_EBAD_RECORD, false, "the record cannot be understood")                                                        \
-	XX(MR_ETOO_LARGE, false, "too large")                                                                               \
-	XX(MR_ENOT_FOUND, false, "not found")                                                                               \
-	XX(MR_EEXISTS, false, "exists already")                                                                             \
-	XX(MR_ECONFLICT, false, "conflicts with what exists")                                                               \
-	XX(MR_EKAFKA, true, "Kafka is unreachable or refused the request")                                                  \
-	XX(MR_EREDIS, true, "Redis is unreachable or refused the request")                                                  \
-	XX(MR_ETIMEOUT, true, "the time ran out")                                                                           \
-	XX(MR_EFULL, true, "a configured limit is reached")                                                                 \
-	XX(MR_ECLOSED, false, "closed")                                                                                     \
-	XX(MR_ENOMEM, true, "out of memory")                                                                                \
+#define MR_STATUS_MAP(XX)                                                                                                        \
+	XX(MR_OK, false, "ok")                                                                                                   \
+	XX(MR_EINVAL, false, "invalid argument")                                                                                 \
+	XX(MR_EBAD_RECORD, false, "the record cannot be understood")                                                             \
+	XX(MR_ETOO_LARGE, false, "too large")                                                                                    \
+	XX(MR_ENOT_FOUND, false, "not found")                                                                                    \
+	XX(MR_EEXISTS, false, "exists already")                                                                                  \
+	XX(MR_ECONFLICT, false, "conflicts with what exists")                                                                    \
+	XX(MR_EKAFKA, true, "Kafka is unreachable or refused the request")                                                       \
+	XX(MR_EREDIS, true, "Redis is unreachable or refused the request")                                                       \
+	XX(MR_ETIMEOUT, true, "the time ran out")                                                                                \
+	XX(MR_EFULL, true, "a configured limit is reached")                                                                      \
+	XX(MR_ECLOSED, false, "closed")                                                                                          \
+	XX(MR_ENOMEM, true, "out of memory")                                                                                     \
 	XX(MR_ESYSTEM, false, "the operating system refused the request")
 
 enum mr_status {
