@@ -20,7 +20,8 @@ struct attempt_info {
 	int64_t epoch;
 	int64_t attempt;
 	int64_t scheduled_at_ms, attempt_scheduled_at_ms;
-	int64_t schedule_to_close_timeout_ms, schedule_to_start_timeout_ms, start_to_close_timeout_ms, heartbeat_timeout_ms; /* TASK_UNSET = none */
+	int64_t schedule_to_close_timeout_ms, schedule_to_start_timeout_ms, start_to_close_timeout_ms,
+		heartbeat_timeout_ms; /* TASK_UNSET = none */
 	int64_t budget_ms; /* from start until it is cut off: the smaller of start-to-close and what is left of schedule-to-close; TASK_UNSET = none */
 	struct retry_policy retry_policy; /* effective */
 	int priority;
@@ -39,6 +40,7 @@ struct outcome {
 	struct payload heartbeat_details; /* the last details given, absent if none */
 };
 
+/* One ENDED for each attempt pushed and not taken back; STARTED before it, unless it has ended already by the time of the poll. */
 enum executor_event_kind { EXECUTOR_STARTED, EXECUTOR_ENDED, EXECUTOR_HEARTBEAT };
 
 struct executor_event {
@@ -87,12 +89,12 @@ static inline size_t executor_idle(struct executor *ex)
 {
 	return ex->ops->idle(ex);
 }
-/* Queues an attempt under a handle of the caller's (unique among those in work). False where there is no room. */
+/* Queues an attempt under its handle from ledger_reserve (CLAIMING -> QUEUED). False where there is no room. */
 static inline bool executor_push(struct executor *ex, uint64_t handle, const struct attempt_info *info)
 {
 	return ex->ops->push(ex, handle, info);
 }
-/* Takes an attempt back that has not started; false where it has (its events follow). */
+/* Takes an attempt back that has not started (QUEUED -> TAKEN; ledger_free_entry is the caller's); false where it has (its events follow). */
 static inline bool executor_take_back(struct executor *ex, uint64_t handle)
 {
 	return ex->ops->take_back(ex, handle);
@@ -113,11 +115,13 @@ static inline void executor_poll(struct executor *ex, void (*event)(void *ctx, c
 	ex->ops->poll(ex, event, ctx);
 }
 
-struct registry; /* registry.h: the activities of this worker */
+struct mr_registry; /* registry.h: the activities of this worker */
 
 /* In the loop process / thread. `pool` comes from the supervisor, which made it before it forked zygote and loop (pool.h). */
 struct pool;
+/* Picks by pool_config.threads. */
+enum mr_status executor_new(struct pool *pool, struct executor **ret, struct mr_error *err);
 enum mr_status executor_process_new(struct pool *pool, struct executor **ret, struct mr_error *err);
-enum mr_status executor_thread_new(const struct registry *registry, size_t slots, size_t depth, struct executor **ret, struct mr_error *err);
+enum mr_status executor_thread_new(struct pool *pool, struct executor **ret, struct mr_error *err);
 
 #endif

@@ -15,18 +15,20 @@
 struct pool;
 
 struct pool_config {
-	const struct registry *registry;
-	size_t slots;               /* executors */
-	size_t depth;               /* attempts that may wait in the ring beyond the free executors */
-	int64_t max_input_bytes;    /* of an attempt's input, headers and ids together */
-	int64_t max_output_bytes;   /* of a result, failure or details */
-	bool threads;               /* thread isolation: ledger only, no zygote */
-	int64_t grace_ms;
+	struct mr_registry *registry; /* gets the activities of its shared objects by pool_start */
+	size_t slots;                 /* executors */
+	size_t depth;                 /* attempts that may wait in the ring beyond the free executors */
+	size_t entries;               /* of the ledger: attempts in hand from claim to finish; 0 = 1024 + 4 * (slots + depth) */
+	int64_t max_input_bytes;      /* of an attempt's input, headers and ids together */
+	int64_t max_output_bytes;     /* of a result, failure or details */
+	bool threads;                 /* thread isolation: ledger only, no zygote */
+	int64_t grace_ms;             /* exec activities: from SIGTERM to SIGKILL */
 };
 
 enum mr_status pool_new(const struct pool_config *config, struct pool **ret, struct mr_error *err);
 void pool_free(struct pool *pool);
 struct ledger *pool_ledger(struct pool *pool);
+const struct pool_config *pool_config(const struct pool *pool);
 
 /* Supervisor: starts the zygote (which starts the executors); called before any thread exists. Fails with the reason where a library cannot be loaded. */
 enum mr_status pool_start(struct pool *pool, struct mr_error *err);

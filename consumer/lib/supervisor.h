@@ -16,7 +16,7 @@ struct supervisor_config {
 	int (*loop)(void *ctx, struct pool *pool, const char *incarnation);
 	void *ctx;
 	const char *identity; /* stable part of the incarnation: host-pid-random */
-	int shards;           /* number of shards (0: not known before the loop; then told by the loop through supervisor_tell_shards) */
+	int shards; /* number of shards (0: not known before the loop; then told by the loop through supervisor_tell_shards) */
 };
 
 /* Returns the exit status of the program. */
