@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -D ROOT=<repository> -P check_includes.cmake
 #
-# Includes run one way: base <- task <- wire, bus, store <- producer | consumer | scheduler. Only common/wire sees Avro, only common/bus
+# Includes run one way: base <- task <- wire, bus, store <- program <- producer | consumer | scheduler. Only common/wire sees Avro, only common/bus
 # sees librdkafka, only common/store sees hiredis. Producer, consumer and scheduler do not know one another.
 # With -D SELF_TEST=<scratch folder> it plants violations there and fails where one of them is not found.
 
 # What the files under a folder may include in quotes, besides files of their own folder.
-set(folders common/include common/base common/task common/wire common/bus common/store
+set(folders common/include common/base common/task common/wire common/bus common/store common/program
 	producer/include consumer/include producer consumer scheduler)
 set(allowed_common/include "millrace/status\\.h")
 set(allowed_common/base "(base/.+|millrace/status\\.h)")
@@ -14,11 +14,12 @@ set(allowed_common/task "((base|task)/.+|millrace/status\\.h)")
 set(allowed_common/wire "((base|task|wire)/.+|wire_schemas\\.h|millrace/status\\.h)")
 set(allowed_common/bus "((base|task|bus)/.+|millrace/status\\.h)")
 set(allowed_common/store "((base|task|store)/.+|store_scripts\\.h|millrace/status\\.h)")
+set(allowed_common/program "((base|task|bus|store|program)/.+|millrace/status\\.h)")
 set(allowed_producer/include "millrace/(status|client)\\.h")
 set(allowed_consumer/include "millrace/(status|worker)\\.h")
-set(allowed_producer "((base|task|wire|bus|store|lib|cli)/.+|millrace/(status|client)\\.h)")
-set(allowed_consumer "((base|task|wire|bus|store|lib|daemon)/.+|millrace/(status|worker)\\.h)")
-set(allowed_scheduler "((base|task|wire|bus|store|lib|daemon)/.+|millrace/status\\.h)")
+set(allowed_producer "((base|task|wire|bus|store|program|lib|cli)/.+|millrace/(status|client)\\.h)")
+set(allowed_consumer "((base|task|wire|bus|store|program|lib|daemon)/.+|millrace/(status|worker)\\.h)")
+set(allowed_scheduler "((base|task|wire|bus|store|program|lib|daemon)/.+|millrace/status\\.h)")
 
 set(foreign "avro[./]" "librdkafka/" "rdkafka[.]" "hiredis[./]")
 set(foreign_owners common/wire common/bus common/bus common/store)
@@ -104,6 +105,8 @@ function(self_test)
 	expect(common/bus/a.c "\"store/store.h\"" TRUE)
 	expect(common/store/a.c "\"wire/wire.h\"" TRUE)
 	expect(common/store/a.c "\"lib/claim.h\"" TRUE)
+	expect(common/store/a.c "\"program/program.h\"" TRUE)
+	expect(common/program/a.c "\"wire/wire.h\"" TRUE)
 	expect(common/store/a.c "\"../bus/bus.h\"" TRUE)
 	expect(common/wire/a.c "<librdkafka/rdkafka.h>" TRUE)
 	expect(common/bus/a.c "<hiredis/hiredis.h>" TRUE)
@@ -125,7 +128,9 @@ function(self_test)
 	expect(common/bus/a.c "<librdkafka/rdkafka_mock.h>" FALSE)
 	expect(common/store/a.c "<hiredis/hiredis.h>" FALSE)
 	expect(common/store/a.c "\"store_scripts.h\"" FALSE)
+	expect(common/program/a.c "\"bus/topics.h\"" FALSE)
 	expect(consumer/lib/a.c "\"lib/claim.h\"" FALSE)
+	expect(consumer/lib/a.c "\"program/program.h\"" FALSE)
 	expect(consumer/lib/a.c "<millrace/worker.h>" FALSE)
 	expect(producer/cli/a.c "\"store/store.h\"" FALSE)
 	expect(scheduler/daemon/a.c "\"lib/shard.h\"" FALSE)
