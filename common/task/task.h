@@ -12,6 +12,11 @@
 #define TASK_UNSET INT64_MIN
 #define TASK_ID_MAX_BYTES 255
 #define TASK_KEY_MAX_BYTES (2 * 3 * TASK_ID_MAX_BYTES + 1)
+/* A run id that nobody gave is "topic:partition:offset". */
+#define TASK_RUN_MAX_BYTES (249 + 1 + 10 + 1 + 19)
+/* Longest duration, 100 years, and latest instant, the end of the year 9999: sums stay exact in the doubles that Redis keeps as scores. */
+#define TASK_DURATION_MAX_MS INT64_C(3155760000000)
+#define TASK_INSTANT_MAX_MS INT64_C(253402300799999)
 
 struct payload {
 	struct bytes data;         /* absent: no payload */
@@ -53,7 +58,7 @@ struct task {
 	struct bytes activity_id;
 	struct bytes run_id;
 	struct payload input;
-	int64_t schedule_to_close_timeout_ms;
+	int64_t schedule_to_close_timeout_ms; /* these four and start_delay_ms: a decoded 0 is TASK_UNSET; effective ones: task/deadlines.h */
 	int64_t schedule_to_start_timeout_ms;
 	int64_t start_to_close_timeout_ms;
 	int64_t heartbeat_timeout_ms;
@@ -190,6 +195,8 @@ const char *timeout_type_name(enum timeout_type type); /* "START_TO_CLOSE"; "" f
 const char *retry_state_name(enum retry_state state);
 const char *journal_kind_name(enum journal_kind kind);
 const char *control_command_name(enum control_command command);
+const char *id_reuse_policy_name(enum id_reuse_policy policy);
+const char *id_conflict_policy_name(enum id_conflict_policy policy);
 
 /* Limits of ids: 1-255 bytes, UTF-8, no control characters. `field` names it in the error. */
 enum mr_status task_id_check(struct bytes id, const char *field, struct mr_error *err);
