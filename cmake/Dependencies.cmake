@@ -9,7 +9,7 @@ pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis>=0.14)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 
 # TLS to Redis came with hiredis 1.0. MR_HAVE_HIREDIS_SSL tells common/store.
-pkg_check_modules(HIREDIS_SSL IMPORTED_TARGET hiredis_ssl)
+pkg_check_modules(HIREDIS_SSL QUIET IMPORTED_TARGET hiredis_ssl)
 if(HIREDIS_SSL_FOUND)
 	target_link_libraries(PkgConfig::HIREDIS INTERFACE PkgConfig::HIREDIS_SSL)
 	target_compile_definitions(PkgConfig::HIREDIS INTERFACE MR_HAVE_HIREDIS_SSL=1)

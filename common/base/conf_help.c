@@ -30,9 +30,17 @@ static void spaces(struct page *page, size_t n)
 		buf_append_char(page->out, ' ');
 }
 
+/* "Work:" at the begin of a line. */
 static void heading(struct page *page, const char *text)
 {
-	buf_printf(page->out, page->bold ? "\033[1m%s\033[0m" : "%s", text);
+	buf_printf(page->out, page->bold ? "\033[1m%s:\033[0m" : "%s:", text);
+}
+
+static void section(struct page *page, const char *text)
+{
+	buf_append_char(page->out, '\n');
+	heading(page, text);
+	buf_append_char(page->out, '\n');
 }
 
 /* Appends the words of `text` from column `at` on, breaking lines so that they go on at column `indent`; ends the line. */
@@ -178,7 +186,7 @@ static void usage_print(struct page *page, const struct conf_program *program)
 	size_t at = sizeof("Usage: ") - 1 + strlen(program->name) + 1;
 	struct buf text = {0};
 
-	heading(page, "Usage:");
+	heading(page, "Usage");
 	buf_printf(page->out, " %s ", program->name);
 	buf_printf(&text, "[OPTION]... %s", program->usage ? program->usage : "");
 	wrap(page, buf_cstr(&text), at, at);
@@ -189,18 +197,13 @@ static void options_print(struct page *page, const struct conf_program *program)
 {
 	const struct conf_option *option = program->options;
 
-	if (option->kind != CONF_GROUP) {
-		buf_append_char(page->out, '\n');
-		heading(page, "Options:\n");
-	}
+	if (option->kind != CONF_GROUP)
+		section(page, "Options");
 	for (; !conf_is_end(option); option++) {
-		if (option->kind == CONF_GROUP) {
-			buf_append_char(page->out, '\n');
-			heading(page, option->name);
-			heading(page, ":\n");
-		} else {
+		if (option->kind == CONF_GROUP)
+			section(page, option->name);
+		else
 			option_print(page, option);
-		}
 	}
 }
 
@@ -215,8 +218,7 @@ void conf_describe_help(const struct conf_program *program, size_t columns, bool
 		wrap(&page, program->purpose, 0, 0);
 	}
 	options_print(&page, program);
-	buf_append_char(out, '\n');
-	heading(&page, "Help:\n");
+	section(&page, "Help");
 	entry(&page, has_letter(program, 'h') ? "    --help" : "-h, --help", "Show this help and exit.");
 	entry(&page, "    --version", "Show the version and exit.");
 	if (program->epilog) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/conf_impl.h"
-#include "base/mem.h"
 
 #define WORD_MAX 64
 
@@ -69,19 +68,25 @@ const char *conf_nearest(const char *word, const char *const *candidates, size_t
 
 void conf_suggest(const struct conf_program *program, const char *name, const char *dashes, struct buf *out)
 {
+	struct arena arena = {0};
 	size_t n = 0, count = 2;
+	bool is_flag = *dashes;
 
 	for (const struct conf_option *option = program->options; !conf_is_end(option); option++)
-		count++;
-	CLEANUP_FREE const char **names = mem_alloc(count * sizeof(*names));
-	for (const struct conf_option *option = program->options; !conf_is_end(option); option++)
+		count += 2;
+	const char **names = arena_alloc(&arena, count * sizeof(*names));
+	for (const struct conf_option *option = program->options; !conf_is_end(option); option++) {
 		if (option->kind != CONF_GROUP)
 			names[n++] = option->name;
-	if (*dashes) {
+		if (is_flag && option->kind == CONF_BOOL)
+			names[n++] = conf_negative(option, &arena).data;
+	}
+	if (is_flag) {
 		names[n++] = "help";
 		names[n++] = "version";
 	}
 	const char *nearest = conf_nearest(name, names, n);
 	if (nearest)
 		buf_printf(out, "; did you mean %s%s", dashes, nearest);
+	arena_deinit(&arena);
 }

@@ -142,7 +142,10 @@ bool conf_bytes_parse(const char *text, int64_t *ret_bytes)
 			continue;
 		if (text[0] != '\0' && text[1] != '\0' && strcmp(text + 1, "iB") != 0)
 			return false;
-		return !__builtin_mul_overflow(value, byte_units[i].factor, ret_bytes);
+		if (__builtin_mul_overflow(value, byte_units[i].factor, &value))
+			return false;
+		*ret_bytes = value;
+		return true;
 	}
 	return false;
 }
