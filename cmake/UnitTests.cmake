@@ -8,11 +8,12 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 set(unit_dir "${PROJECT_SOURCE_DIR}/tests/unit")
 file(GLOB_RECURSE unit_sources CONFIGURE_DEPENDS "${unit_dir}/test_*.c")
 file(GLOB unit_support CONFIGURE_DEPENDS "${unit_dir}/support/*.c")
+
 # A test is linked to what its module is and stands on, so that it builds while what stands above is broken. Other modules get all.
 get_property(unit_libraries GLOBAL PROPERTY MR_LIBRARIES)
 set(unit_link_producer mr_client)
 set(unit_link_consumer mr_worker)
-foreach(module base task wire bus store scheduler)
+foreach(module base task wire bus store program scheduler)
 	set(unit_link_${module} mr_${module})
 endforeach()
 

@@ -114,6 +114,8 @@ static void remarks_print(const struct conf_option *option, struct buf *out)
 
 	if (option->kind == CONF_LIST)
 		remark(out, "may repeat", "");
+	if (option->kind == CONF_ENUM && option->arg)
+		remark(out, option->choices, "");
 	conf_value_range(option, &range);
 	if (range.len)
 		remark(out, buf_cstr(&range), "");
