@@ -25,6 +25,10 @@ add_compile_options(
 	-Wall -Wextra -Wshadow -Wswitch-enum -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla
 	-fno-omit-frame-pointer -fno-common
 )
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+	# assert(!"what cannot be") is how we name an impossible case.
+	add_compile_options(-Wno-string-conversion)
+endif()
 if(MR_WERROR)
 	add_compile_options(-Werror)
 endif()
@@ -32,6 +36,10 @@ endif()
 if(MR_SANITIZE)
 	add_compile_options(-fsanitize=${MR_SANITIZE} -fno-sanitize-recover=all -O1)
 	add_link_options(-fsanitize=${MR_SANITIZE})
+	if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+		# The code that sanitizers add makes GCC see paths that do not exist.
+		add_compile_options(-Wno-format-truncation -Wno-maybe-uninitialized)
+	endif()
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
 	add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection)
 	if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

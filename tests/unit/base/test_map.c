@@ -12,7 +12,7 @@
 #define ITEMS 2000
 
 struct item {
-	char key[24];
+	char key[32];
 	bool in;
 };
 
