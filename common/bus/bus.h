@@ -44,10 +44,12 @@ struct bus_partition {
 #define BUS_OFFSET_BEGINNING (-2)
 #define BUS_OFFSET_END (-1)
 
+#define BUS_COMMIT_NOW_MS 400 /* leaves the callee a part of its budget of 500 ms */
+
 struct bus_callbacks {
 	void *ctx;
-	/* A record sent with `tag` is acknowledged (MR_OK, with its place), or will never be (other codes: MR_EKAFKA unknown outcome or not sent, MR_ETOO_LARGE).
-	 * Only an acknowledgement settles anything. */
+	/* A record sent with `tag` is acknowledged (MR_OK, with its place), or will never be (other codes: MR_EKAFKA unknown outcome or not sent, MR_ETOO_LARGE,
+	 * MR_ENOT_FOUND no such topic or partition). Only an acknowledgement settles anything. While Kafka is away a record waits, without a limit: health() tells. */
 	void (*delivered)(void *ctx, void *tag, enum mr_status status, int32_t partition, int64_t offset);
 	/* Partitions came to us. The callee sets `offset` of each to where to begin (BUS_OFFSET_COMMITTED is preset). */
 	void (*assigned)(void *ctx, struct bus_partition *partitions, size_t n);
@@ -57,7 +59,8 @@ struct bus_callbacks {
 	void (*committed)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
 	/* The answer to bus_query_ends (may be NULL if never asked). offset = end offset, -1 where it could not be told. */
 	void (*ends)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
-	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and health; work goes on by itself. */
+	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and health; work goes on by itself.
+	 * MR_ECONFLICT: another process took over our group_instance; this bus gets no more records of the group. */
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };
 
@@ -99,13 +102,15 @@ struct bus_ops {
 	int (*partition_count)(struct bus *bus, const char *topic);
 };
 
-/* Frees after a bounded flush (5 s); NULL is allowed. The group is left (unless a static member that did not bus_leave). */
+/* Frees after a bounded flush (5 s, none while Kafka is away); NULL is allowed. The group is left (unless a static member that did not bus_leave).
+ * delivered() is called for every record outstanding, no other callback. Every message was freed before. */
 static inline void bus_free(struct bus *bus)
 {
 	if (bus)
 		bus->ops->free(bus);
 }
-/* Readable while bus_poll or bus_take* have something to do. */
+/* Becomes readable when something new is there for bus_poll or bus_take*, and again at once after a bus_take* that returned all it was asked for; bus_poll
+ * resets it. So records that one does not want yet keep no loop awake: take them when there is room again, without waiting for the fd. */
 static inline int bus_fd(struct bus *bus)
 {
 	return bus->ops->fd(bus);
@@ -144,6 +149,7 @@ static inline void bus_commit(struct bus *bus, const struct bus_partition *parti
 {
 	bus->ops->commit(bus, partitions, n);
 }
+/* Waits for the answer, BUS_COMMIT_NOW_MS at most (MR_ETIMEOUT: outcome unknown). */
 static inline enum mr_status bus_commit_now(struct bus *bus, const struct bus_partition *partitions, size_t n)
 {
 	return bus->ops->commit_now(bus, partitions, n);
@@ -154,7 +160,7 @@ static inline enum mr_status bus_seek(struct bus *bus, const char *topic, int32_
 	return bus->ops->seek(bus, topic, partition, offset);
 }
 /* Reads partitions without a group (a second consumer inside), beginning at their `offset`; replaces the former set (n = 0 ends it).
- * Records come by bus_take / bus_take_any like the others. */
+ * Records come by bus_take / bus_take_any like the others. MR_ECONFLICT: one of them is the group's (nothing is read then). */
 static inline enum mr_status bus_read(struct bus *bus, const struct bus_partition *partitions, size_t n)
 {
 	return bus->ops->read(bus, partitions, n);

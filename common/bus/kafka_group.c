@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/kafka_group.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/kafka_impl.h"
+
+static void set_offsets(rd_kafka_topic_partition_list_t *list, const struct bus_partition *partitions)
+{
+	for (int i = 0; i < list->cnt; i++) {
+		int64_t offset = partitions[i].offset;
+		list->elems[i].offset = offset == BUS_OFFSET_COMMITTED ? RD_KAFKA_OFFSET_INVALID : offset;
+	}
+}
+
+static void assign(struct kafka *kafka, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list)
+{
+	CLEANUP_FREE struct bus_partition *partitions = kafka_partitions(list);
+
+	for (int i = 0; i < list->cnt; i++)
+		partitions[i].offset = BUS_OFFSET_COMMITTED;
+	if (kafka->callbacks.assigned)
+		kafka->callbacks.assigned(kafka->callbacks.ctx, partitions, (size_t)list->cnt);
+	set_offsets(list, partitions);
+
+	for (int i = 0; i < list->cnt; i++)
+		queues_add(&kafka->queues, rk, list->elems[i].topic, list->elems[i].partition);
+	kafka->group.n_assigned = (size_t)list->cnt;
+	rd_kafka_resp_err_t err = rd_kafka_assign(rk, list);
+	if (err)
+		log_warn("assignment refused", LOG_S("error", rd_kafka_err2str(err)));
+}
+
+static void revoke(struct kafka *kafka, rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list, bool lost)
+{
+	CLEANUP_FREE struct bus_partition *partitions = kafka_partitions(list);
+
+	if (kafka->group.n_assigned > 0 && !kafka->group.closing && kafka->callbacks.revoked)
+		kafka->callbacks.revoked(kafka->callbacks.ctx, partitions, (size_t)list->cnt, lost);
+	kafka->group.n_assigned = 0;
+	rd_kafka_assign(rk, NULL);
+	queues_remove_all(&kafka->queues, rk);
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+	struct kafka *kafka = opaque;
+	struct group *group = &kafka->group;
+	bool is_assign = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+	bool is_revoke = err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
+
+	log_debug("rebalance", LOG_S("event", rd_kafka_err2name(err)), LOG_I("partitions", list->cnt));
+	if (is_assign && !group->leaving && !group->closing)
+		assign(kafka, rk, list);
+	else if (is_assign)
+		rd_kafka_assign(rk, NULL);
+	else
+		revoke(kafka, rk, list, !is_revoke || group->fenced || rd_kafka_assignment_lost(rk));
+}
+
+static void report_commit(struct kafka *kafka, const rd_kafka_topic_partition_list_t *list, rd_kafka_resp_err_t err)
+{
+	CLEANUP_FREE struct bus_partition *partitions = kafka_partitions(list);
+
+	for (int i = 0; !err && i < list->cnt; i++)
+		err = list->elems[i].err;
+	if (err)
+		log_debug("commit failed", LOG_S("error", rd_kafka_err2str(err)));
+	if (kafka->callbacks.committed)
+		kafka->callbacks.committed(kafka->callbacks.ctx, partitions, (size_t)list->cnt, err ? MR_EKAFKA : MR_OK);
+}
+
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+	struct kafka *kafka = opaque;
+
+	(void)rk;
+	if (list && list->cnt > 0 && !kafka->group.closing)
+		report_commit(kafka, list, err);
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	struct kafka *kafka = opaque;
+	char text[256];
+
+	if (err != RD_KAFKA_RESP_ERR__FATAL) {
+		kafka_on_error(kafka, (rd_kafka_resp_err_t)err, reason);
+		return;
+	}
+	rd_kafka_fatal_error(rk, text, sizeof(text));
+	if (!kafka->group.fenced)
+		health_report(&kafka->health, MR_ECONFLICT, "this consumer gets no more records: %s", text);
+	kafka->group.fenced = true;
+}
+
+enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err)
+{
+	rd_kafka_conf_t *conf;
+	enum mr_status status = kafka_conf_new(KAFKA_GROUP, config, &conf, err);
+
+	if (status != MR_OK)
+		return status;
+	rd_kafka_conf_set_opaque(conf, kafka);
+	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	status = consumer_init(&group->consumer, kafka, KAFKA_GROUP, conf, err);
+	if (status != MR_OK)
+		return status;
+
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)config->n_topics);
+	for (size_t i = 0; i < config->n_topics; i++)
+		rd_kafka_topic_partition_list_add(topics, config->topics[i], RD_KAFKA_PARTITION_UA);
+	rd_kafka_resp_err_t failed = rd_kafka_subscribe(group->consumer.rk, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	if (failed)
+		return mr_error_set(err, MR_EINVAL, "topics", "Kafka cannot subscribe to them: %s", rd_kafka_err2str(failed));
+	return MR_OK;
+}
+
+void group_deinit(struct group *group, bool orderly)
+{
+	rd_kafka_t *rk = group->consumer.rk;
+
+	if (!rk)
+		return;
+	group->closing = true;
+	if (group->n_assigned > 0) {
+		rd_kafka_assign(rk, NULL);
+		queues_remove_all(&group->consumer.kafka->queues, rk);
+	}
+	consumer_deinit(&group->consumer, orderly);
+	if (group->refused)
+		rd_kafka_topic_partition_list_destroy(group->refused);
+}
+
+void group_poll(struct group *group)
+{
+	rd_kafka_topic_partition_list_t *refused = group->refused;
+
+	consumer_poll(&group->consumer);
+	if (refused) {
+		group->refused = NULL;
+		report_commit(group->consumer.kafka, refused, RD_KAFKA_RESP_ERR__STATE);
+		rd_kafka_topic_partition_list_destroy(refused);
+	}
+}
+
+static bool is_ours(const struct group *group, const struct bus_partition *partition)
+{
+	const struct queue *queue = queues_find(&group->consumer.kafka->queues, partition->topic, partition->partition);
+
+	return queue && queue->rk == group->consumer.rk;
+}
+
+/* NULL where none of them is ours. */
+static rd_kafka_topic_partition_list_t *commit_list(const struct group *group, const struct bus_partition *partitions, size_t n)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+
+	for (size_t i = 0; i < n; i++)
+		if (partitions[i].offset >= 0 && is_ours(group, &partitions[i]))
+			rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset = partitions[i].offset;
+	if (list->cnt > 0)
+		return list;
+	rd_kafka_topic_partition_list_destroy(list);
+	return NULL;
+}
+
+void group_commit(struct group *group, const struct bus_partition *partitions, size_t n)
+{
+	rd_kafka_topic_partition_list_t *list = commit_list(group, partitions, n);
+
+	if (!list)
+		return;
+	if (rd_kafka_commit(group->consumer.rk, list, 1)) {
+		if (group->refused)
+			rd_kafka_topic_partition_list_destroy(group->refused);
+		group->refused = list;
+		return;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* rd_kafka_commit(.., 0) would wait for a hung broker without an end, and the whole group with it. */
+enum mr_status group_commit_now(struct group *group, const struct bus_partition *partitions, size_t n)
+{
+	rd_kafka_topic_partition_list_t *list = commit_list(group, partitions, n);
+	rd_kafka_resp_err_t err;
+
+	if (!list)
+		return MR_OK;
+	rd_kafka_queue_t *answer = rd_kafka_queue_new(group->consumer.rk);
+	err = rd_kafka_commit_queue(group->consumer.rk, list, answer, NULL, NULL);
+	if (!err) {
+		rd_kafka_event_t *event = rd_kafka_queue_poll(answer, BUS_COMMIT_NOW_MS);
+		err = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+		rd_kafka_event_destroy(event);
+	}
+	rd_kafka_queue_destroy(answer);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (err)
+		log_debug("commit failed", LOG_S("error", rd_kafka_err2str(err)));
+	return kafka_status(err);
+}
+
+/* A static member tells the group that it leaves only when it unsubscribes, not when it closes. */
+void group_leave(struct group *group)
+{
+	if (group->leaving)
+		return;
+	group->leaving = true;
+	rd_kafka_unsubscribe(group->consumer.rk);
+}
+
+/* The member id goes away when the request to leave is sent. */
+bool group_left(struct group *group)
+{
+	if (!group->leaving || group->n_assigned > 0)
+		return false;
+	char *id = rd_kafka_memberid(group->consumer.rk);
+	bool left = !id || !*id;
+	if (id)
+		rd_kafka_mem_free(group->consumer.rk, id);
+	return left;
+}

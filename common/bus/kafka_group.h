@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_KAFKA_GROUP_H
+#define BUS_KAFKA_GROUP_H
+
+#include "bus/kafka_consumer.h"
+
+/* Membership in a consumer group, with eager rebalances: a revoke takes all partitions, an assign gives all. */
+struct group {
+	struct consumer consumer; /* .rk NULL: no group */
+	size_t n_assigned;
+	bool leaving;
+	bool closing; /* bus_free: the callee is told nothing more */
+	bool fenced;  /* another process took over our instance */
+	rd_kafka_topic_partition_list_t *refused; /* commits that the library did not even take, for the next poll */
+};
+
+enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err);
+void group_deinit(struct group *group, bool orderly);
+void group_poll(struct group *group);
+void group_commit(struct group *group, const struct bus_partition *partitions, size_t n);
+enum mr_status group_commit_now(struct group *group, const struct bus_partition *partitions, size_t n);
+void group_leave(struct group *group);
+bool group_left(struct group *group);
+
+#endif
