@@ -15,6 +15,9 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # Assertions stay on in every build, so none of these defines NDEBUG.
+if(CMAKE_C_FLAGS MATCHES "-DNDEBUG")
+	message(FATAL_ERROR "NDEBUG turns assertions off; Millrace relies on them in every build")
+endif()
 set(CMAKE_C_FLAGS_DEBUG "-O0 -g3")
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")

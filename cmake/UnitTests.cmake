@@ -64,3 +64,6 @@ endfunction()
 
 mr_unit_check(check_includes check_includes.cmake)
 mr_unit_check(check_built check_built.cmake -D "BUILT=${MR_GENERATED}/unit_sources.txt")
+add_test(NAME unit_check_embed
+	COMMAND "${CMAKE_COMMAND}" -D "ROOT=${PROJECT_SOURCE_DIR}" -D "SCRATCH=${MR_GENERATED}/self_test/embed" -P "${unit_dir}/check_embed.cmake")
+set_tests_properties(unit_check_embed PROPERTIES LABELS unit TIMEOUT 60)

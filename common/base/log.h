@@ -7,7 +7,8 @@
 #include "base/bytes.h"
 
 /* Structured log lines on stderr: a message and key-value fields. Text is logfmt-like for people, JSON for machines. Bytes that are
- * not printable are escaped in both, so that no id or message can forge a line. One write(2) a line: safe from several processes. */
+ * not printable are escaped in both, so that no id or message can forge a line. One write(2) a line of at most 4096 bytes: safe from
+ * several processes. Values are cut after 1024 bytes ("..."); fields that no longer fit are left out and cut=true says so. */
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
