@@ -9,8 +9,13 @@
 /*
  * Redis as the cores see it: one call per transition of design.md 5, each one script (scripts/<name>.lua), batched over many tasks.
  * Non-blocking: a call is queued, its callback runs inside store_poll() with the answers or with MR_EREDIS. After a lost connection every call that
- * was under way is sent again with the same arguments (all scripts are idempotent by their nonces), so a callback sees MR_EREDIS only
- * on store_free or for calls marked as not worth repeating. Arguments are copied when the call is made; answers are borrowed until the callback returns.
+ * was under way is sent again with the same arguments (all scripts are idempotent by their nonces), and a call that Redis refuses for now (loading, busy,
+ * read-only, out of memory, ...) is sent again after a while. So a callback sees MR_EREDIS only on store_free, where Redis refuses the call for good (an
+ * ACL, a foreign value under one of our keys), and for calls that are not worth repeating (lease, tip) when the connection is lost.
+ * A call returns MR_OK where it was queued; MR_EINVAL for a batch of 0 or over STORE_BATCH_MAX, a shard out of range, or a text with control characters;
+ * MR_EFULL at the bound of the queue. The callback runs for MR_OK only. Callbacks may make calls, but not store_free or store_poll.
+ * Arguments are copied when the call is made; answers are borrowed until the callback returns. Calls that are queued go out with the next store_poll(),
+ * whatever its revents: one more store_poll() before poll(2) saves a round of the loop. One thread. Programs ignore SIGPIPE.
  *
  * Keys of shard s, with P = prefix and hash tag {s}:
  *   P{s}m   string  readiness marker: "1" or "0" (ready, recovering), run_id (40), master_replid (40), nonce
@@ -20,22 +25,26 @@
  *   P{s}t:K string  the record of task K, first byte = state (below)
  *   P{s}b   zset    backoff: task key -> due ms      P{s}h heartbeat      P{s}T timeout
  *   P{s}o   zset    outbox: task key -> ms since when: something must be published for it and is not confirmed
- *   P{s}x:N list    wheel: task keys that finished in time slice N (their retention ends together)
+ *   P{s}x   zset    wheel: the time slices (60 s) that have an entry
+ *   P{s}x:N list    task keys that finished in time slice N (their retention ends together)
  *
  * Task records are one line of TAB-separated fields (ids contain no control characters), then for F a newline and bytes:
- *   R run epoch attempt nonce worker record_id started_at_ms lost journalled flags replies   STARTED   (flags: c cancel, p pause, r reset)
+ *   R run epoch attempt nonce worker record_id started_at_ms lost journalled flags replies   STARTED   (flags: c cancel, p pause, r reset, l taken over as lost)
  *   S run epoch attempt record_id journal_offset lost flags replies                          SCHEDULED (record_id: who may claim it; empty: who carries this attempt)
  *   B run epoch attempt due_ms journal_offset lost flags replies                             BACKING_OFF
  *   W run epoch attempt due_ms journal_offset lost flags replies                             WAITING
  *   F run epoch attempt nonce status closed_at_ms unconfirmed replies\n<publication>          terminal; publication as store_publication_* writes it
+ * journalled, journal_offset: offset of the journal record that carries the task; empty where there is none, "j" where it is not known.
  * replies: reply topics added by further publications of the task: "topic<US>key" joined by <RS>, at most 8.
  */
 struct store;
 
 /* The scripts' names, for statistics and logs. */
 #define STORE_SCRIPT_MAP(XX)                                                                                                \
-	XX(claim) XX(finish) XX(release) XX(lease) XX(reassert) XX(bury) XX(apply) XX(fire) XX(published) XX(sweep) XX(recover) XX(restore) \
+	XX(claim) XX(finish) XX(release) XX(lease) XX(leave) XX(reassert) XX(bury) XX(apply) XX(fire) XX(published) XX(sweep) XX(recover) XX(restore) \
 		XX(vouch) XX(tip) XX(expire) XX(look) XX(view)
+
+#define STORE_BATCH_MAX 512
 
 struct store_config {
 	const char *url;    /* redis://[[user]:password@]host[:port][/db], unix:///path, rediss:// */
@@ -65,9 +74,10 @@ size_t store_pending(const struct store *store); /* calls queued or under way */
 /* Refuses a server whose maxmemory-policy is not noeviction (where it may be asked) or older than Redis 7.0. Blocking; start-up only, on a connection of its own. */
 enum mr_status store_check(const struct store_config *config, int timeout_ms, struct mr_error *err);
 
-/* Redis' clock at `mono_us` by what the last answer told: never ahead of the true one by more than nothing, behind it by at most one round trip.
- * For due times add store_time_slack_us() so that nothing is early. 0 before the first answer. */
+/* Redis' clock at `now_mono_us` by what its answers told (each reads the clock somewhere between send and receipt). The first is never ahead of the true
+ * one, the second never behind it; they differ by a round trip and 1 ms. A due time = store_time_upper_ms() + delay is never early. 0 before the first answer. */
 int64_t store_time_ms(const struct store *store, int64_t now_mono_us);
+int64_t store_time_upper_ms(const struct store *store, int64_t now_mono_us);
 
 /* What a finished task publishes, as kept in F: value bytes, user's headers, and where the reply went. */
 struct store_publication {
@@ -91,6 +101,7 @@ struct claim_request {
 	enum id_reuse_policy reuse;
 	enum id_conflict_policy conflict;
 	bool first_loss_retries; /* a first LOST becomes RUN of attempt n+1 (policy allows a retry of WorkerLost) */
+	int64_t started_at_ms;   /* for people, and part of the record: give the token the same; 0 = store_time_ms */
 };
 
 enum claim_verdict {
@@ -114,6 +125,7 @@ struct claim_answer {
 	bool journalled; /* a journal record of the task exists: its finish needs the outbox */
 	bool reject_running;
 	int64_t hold_until_ms;
+	int64_t started_at_ms;                /* RUN, LOST, CANCELED: as recorded, for the token */
 	struct bytes run_id;                  /* of the state: the run this belongs to */
 	struct store_publication publication; /* FINISHED */
 };
@@ -142,10 +154,11 @@ struct finish_request {
 	struct claim_token token;
 	enum result_status status;
 	bool outbox; /* a journal record exists or was sent: keep an outbox entry until store_published */
+	int64_t closed_at_ms; /* by Redis' clock; 0 = store_time_ms */
 	struct store_publication publication;
 };
 enum finish_verdict {
-	FINISH_OK,    /* stored (or was already, by this token): publish */
+	FINISH_OK,    /* stored (or was already, by this token): publish. Also where Redis lost the claim, or fell back to a state before it */
 	FINISH_STALE, /* another attempt holds or ended the task: drop the result */
 };
 struct finish_answer {
@@ -155,7 +168,8 @@ struct finish_answer {
 typedef void store_finish_fn(void *ctx, enum mr_status status, const struct finish_answer *answers, size_t n);
 enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done, void *ctx);
 
-/* Gives back claims that did not start, without using up an attempt. `worker_dead` (supervisor): also for an incarnation that ended. */
+/* Gives back claims that did not start, without using up an attempt; the supervisor also those of an incarnation that ended. An attempt taken over
+ * as LOST goes back as lost: whoever gets the record next is told LOST again. */
 typedef void store_done_fn(void *ctx, enum mr_status status);
 enum mr_status store_release(struct store *store, const struct claim_token *tokens, size_t n, store_done_fn *done, void *ctx);
 
@@ -184,7 +198,7 @@ enum mr_status store_bury(struct store *store, struct bytes worker, const int *s
 /* ---- scheduler --------------------------------------------------------------------------------------------------------------------------- */
 
 struct shard_status {
-	enum { SHARD_READY, SHARD_UNKNOWN, SHARD_RECOVERING } state; /* UNKNOWN: no marker of this server; RECOVERING: our nonce is in place */
+	enum shard_state { SHARD_READY, SHARD_UNKNOWN, SHARD_RECOVERING } state; /* UNKNOWN: no marker of this server; RECOVERING: a recovery nonce is in place */
 	int64_t journal_offset; /* -1 = none stored */
 	int64_t results_tip;
 	int64_t control_offset;
@@ -192,13 +206,18 @@ struct shard_status {
 	int64_t next_due_ms;    /* lowest score of the timer sets, -1 = none */
 	int64_t outbox;         /* entries */
 	struct bytes nonce;     /* of the marker */
-	const struct lease { struct bytes worker; int64_t counter; struct bytes seen; } *leases;
+	const struct lease {
+		struct bytes worker;
+		int64_t counter;
+		struct bytes seen; /* the recovery nonce under which the worker has re-asserted */
+	} *leases;
 	size_t n_leases;
 };
 typedef void store_status_fn(void *ctx, enum mr_status status, const struct shard_status *answer);
 /* Reads the shard's status (script `look`). */
 enum mr_status store_look(struct store *store, int shard, store_status_fn *done, void *ctx);
-/* Step 1: writes the recovery nonce where the marker is missing or of another server; answers like look (positions of a former marker are kept and told). */
+/* Step 1: writes the recovery nonce where the marker is missing, of another server, or another scheduler's recovery; answers like look (positions of a
+ * former marker are kept and told). */
 enum mr_status store_recover(struct store *store, int shard, struct bytes nonce, store_status_fn *done, void *ctx);
 /* Step 4: results read from the log; the first of a run wins, terminal wins over all. Only under the nonce. */
 struct restore_request {
@@ -225,9 +244,11 @@ struct apply_record {
 	int64_t offset; /* in the journal */
 	int64_t lost;
 	bool cancel_requested, pause_requested;
+	struct bytes nonce, worker, record_id; /* STARTED: restored where the claim was lost */
+	int64_t started_at_ms;
 };
 struct apply_answer {
-	enum {
+	enum apply_verdict {
 		APPLY_DONE,
 		APPLY_STALE,     /* the state is further: nothing to do */
 		APPLY_FINISHED,  /* finished and confirmed: write the tombstone again */
@@ -235,7 +256,8 @@ struct apply_answer {
 };
 typedef void store_apply_fn(void *ctx, enum mr_status status, const struct apply_answer *answers, size_t n);
 /* Applies a batch of one shard's journal and moves its offset from `from` to `to` in one step. MR_ECONFLICT: the stored offset is not `from` or the marker is not `nonce`: read
- * the status again. `recovering`: allowed under the recovery nonce (replay), positions are not moved then. */
+ * the status again. `recovering`: allowed under the recovery nonce (replay), positions are not moved then. No offset stored: `from` is -1. A batch that was
+ * applied already (the stored offset is `to`) may come again. n may be 0. */
 enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, bool recovering, int64_t from, int64_t to, const struct apply_record *records, size_t n,
 			   store_apply_fn *done, void *ctx);
 
@@ -278,7 +300,7 @@ enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, 
 /* ---- looking ------------------------------------------------------------------------------------------------------------------------------ */
 
 struct task_view {
-	enum { VIEW_NONE, VIEW_STARTED, VIEW_SCHEDULED, VIEW_BACKING_OFF, VIEW_WAITING, VIEW_FINISHED } state;
+	enum view_state { VIEW_NONE, VIEW_STARTED, VIEW_SCHEDULED, VIEW_BACKING_OFF, VIEW_WAITING, VIEW_FINISHED } state;
 	struct bytes run_id;
 	int64_t epoch, attempt;
 	struct bytes worker;

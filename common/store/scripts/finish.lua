@@ -1,0 +1,99 @@
+#!lua flags=allow-oom
+-- 5 outcome, final: marks the task terminal and stores what is to be published, in one step. Needs no readiness: terminal wins over all.
+-- The tasks come ordered by shard. S = number of shards, n = number of tasks.
+-- KEYS: n tasks, then S times: wheel, outbox, the prefix of task keys
+-- ARGV: 1 tasks of each shard, "5 12 3"
+--       2 '' or one character a task: '1' = keep an outbox entry
+--       3.. two a task: the record R as this attempt's claim wrote it (the common case, compared as a whole), the record F
+-- Returns {now_ms, one letter a task, replies of each task with a capital letter...}:  k OK   K OK, there are replies   s STALE
+-- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very token.
+--@include _time.lua
+--@include _record.lua
+--@include _wheel.lua
+local K, A = KEYS, ARGV
+local outbox_marks = A[2]
+local n = (#A - 2) / 2
+local now = time_ms()
+
+-- The record of the token decides; `mine` are the fields of F.
+local function is_stale(f, mine)
+	if f[2] ~= mine[2] then
+		return true
+	end
+	local order = compare(f[3], f[4], mine[3], mine[4])
+	return order > 0 or (order == 0 and f[1] == 'R' and f[5] ~= mine[5])
+end
+
+-- Returns verdict, replies, and the record F to write with whether it needs the outbox.
+local function judge(key, final, outbox)
+	local state = redis.call('GET', key)
+	if not state then
+		return 'k', nil, final, outbox
+	end
+	local f, mine = fields_of(state), fields_of(final)
+	if f[1] == 'F' then
+		if f[2] ~= mine[2] or f[5] ~= mine[5] then
+			return 's'
+		end
+		return f[9] ~= '' and 'K' or 'k', f[9]
+	end
+	if is_stale(f, mine) then
+		return 's'
+	end
+	local replies = replies_of(f)
+	outbox = outbox or journalled_of(f) ~= ''
+	mine[8], mine[9] = outbox and '1' or '0', replies
+	final = join(mine) .. string.sub(final, string.find(final, '\n', 1, true), -1)
+	return replies ~= '' and 'K' or 'k', replies, final, outbox
+end
+
+local found = redis.call('MGET', unpack(K, 1, n))
+local verdicts, details, writes, n_writes = {}, {}, {}, 0
+local slice = wheel_slice(now)
+
+local i, shard_keys = 0, n
+for count in string.gmatch(A[1], '%d+') do
+	local ended, n_ended, outboxed, n_outboxed = {}, 0, {}, 0
+	local prefix_len = #K[shard_keys + 3] + 1
+	for _ = 1, count do
+		i = i + 1
+		local outbox = outbox_marks ~= '' and string.byte(outbox_marks, i) == 49
+		if found[i] == A[1 + 2 * i] then
+			writes[n_writes + 1], writes[n_writes + 2] = K[i], A[2 + 2 * i]
+			n_writes = n_writes + 2
+			verdicts[i] = 'k'
+			n_ended = n_ended + 1
+			ended[n_ended] = string.sub(K[i], prefix_len)
+		else
+			local final
+			verdicts[i], details[i], final, outbox = judge(K[i], A[2 + 2 * i], outbox)
+			if final then
+				redis.call('SET', K[i], final)
+				n_ended = n_ended + 1
+				ended[n_ended] = string.sub(K[i], prefix_len)
+			end
+		end
+		if outbox then
+			outboxed[n_outboxed + 1], outboxed[n_outboxed + 2] = now, string.sub(K[i], prefix_len)
+			n_outboxed = n_outboxed + 2
+		end
+	end
+	if n_ended > 0 then
+		wheel_add(K[shard_keys + 1], slice, ended, n_ended)
+	end
+	if n_outboxed > 0 then
+		redis.call('ZADD', K[shard_keys + 2], unpack(outboxed, 1, n_outboxed))
+	end
+	shard_keys = shard_keys + 3
+end
+if n_writes > 0 then
+	redis.call('MSET', unpack(writes, 1, n_writes))
+end
+
+local answer = {now, table.concat(verdicts)}
+for at = 1, n do
+	if verdicts[at] == 'K' then
+		answer[#answer + 1] = details[at]
+	end
+end
+return answer

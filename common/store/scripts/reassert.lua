@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Writes back what a worker runs, after Redis has lost it: the higher of (epoch, attempt, phase) of a run wins, terminal wins over all.
+-- KEYS: two a task: task, backoff set
+-- ARGV: two a task: the record R of the attempt, the task key
+-- Returns {now_ms}
+--@include _time.lua
+--@include _record.lua
+
+-- A token proves that its attempt was given out: a state that waits for that attempt, or for one before, is from the past.
+local function wins(mine, f)
+	if f[1] == 'F' or f[2] ~= mine[2] then
+		return false
+	end
+	local order = compare(mine[3], mine[4], f[3], f[4])
+	return order > 0 or (order == 0 and f[1] ~= 'R')
+end
+
+for i = 1, #KEYS / 2 do
+	local key, backoff, record, name = KEYS[2 * i - 1], KEYS[2 * i], ARGV[2 * i - 1], ARGV[2 * i]
+	local state = redis.call('GET', key)
+	if not state then
+		redis.call('SET', key, record)
+	else
+		local f, mine = fields_of(state), split(record)
+		if wins(mine, f) then
+			mine[12] = replies_of(f)
+			if mine[10] == '' or mine[10] == 'j' then
+				mine[10] = journalled_of(f) ~= '' and journalled_of(f) or mine[10]
+			end
+			redis.call('SET', key, join(mine))
+			redis.call('ZREM', backoff, name)
+		end
+	end
+end
+return {time_ms()}

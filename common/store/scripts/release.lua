@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Gives back claims that did not start, without using up an attempt. Repeated it does nothing.
+-- KEYS: n tasks
+-- ARGV: a task each: run, epoch, attempt, nonce (TAB-separated)
+-- Returns {now_ms}
+--@include _time.lua
+--@include _record.lua
+-- A worker of this name never has a lease: what it holds counts as lost.
+local NOBODY = '-'
+
+for i, key in ipairs(KEYS) do
+	local state, token = redis.call('GET', key), split(ARGV[i])
+	local f = state and fields_of(state)
+	if f and f[1] == 'R' and f[2] == token[1] and f[3] == token[2] and f[4] == token[3] and f[5] == token[4] then
+		if has_flag(f[11], 'l') then
+			-- The attempt had started under its former owner: it must not start again.
+			f[6] = NOBODY
+			redis.call('SET', key, join(f))
+		elseif f[3] == '0' and f[4] == '1' and f[9] == '0' and f[10] == '' and f[11] == '' and f[12] == '' then
+			redis.call('DEL', key)
+		else
+			redis.call('SET', key, join({'S', f[2], f[3], f[4], f[7], f[10], f[9], f[11], f[12]}))
+		end
+	end
+end
+return {time_ms()}

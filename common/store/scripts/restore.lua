@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- Recovery, step 4: results read from the log. The first of a run wins; a result ends its own run only, and of two runs the one that closed later stays.
+-- KEYS: 1 marker, 2 backoff set, 3 outbox, 4 wheel, 5.. tasks
+-- ARGV: 1 nonce, then two a task: record F, task key
+-- Returns {now_ms, 'c'} (the marker is not this recovery's) or {now_ms, 'k'}
+--@include _time.lua
+--@include _marker.lua
+--@include _record.lua
+--@include _wheel.lua
+local MARKER, BACKOFF, OUTBOX, WHEEL = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local now = time_ms()
+
+local function wins(mine, f)
+	if f[1] ~= 'F' then
+		return f[2] == mine[2]
+	end
+	return f[2] ~= mine[2] and f[8] ~= '1' and tonumber(mine[7]) > tonumber(f[7])
+end
+
+local function restore(key, record, name)
+	local state, mine = redis.call('GET', key), fields_of(record)
+	if state then
+		local f = fields_of(state)
+		if not wins(mine, f) then
+			return
+		end
+		mine[9] = replies_of(f)
+		record = join(mine) .. string.sub(record, string.find(record, '\n', 1, true), -1)
+		redis.call('ZREM', BACKOFF, name)
+		redis.call('ZREM', OUTBOX, name)
+	end
+	redis.call('SET', key, record)
+	wheel_add(WHEEL, wheel_slice(tonumber(mine[7])), {name}, 1)
+end
+
+if redis.call('GET', MARKER) ~= '0' .. identity() .. ARGV[1] then
+	return {now, 'c'}
+end
+for i = 1, #KEYS - 4 do
+	restore(KEYS[4 + i], ARGV[2 * i], ARGV[1 + 2 * i])
+end
+return {now, 'k'}
