@@ -183,6 +183,7 @@ static void a_slip_is_answered_with_the_nearest_name(void **state)
 			fail_msg("%s: %s", cases[i].word, nearest ? nearest : "nothing");
 	}
 	assert_null(conf_nearest("slots", names, 0));
+	assert_string_equal(conf_nearest("grade", (const char *const[]){"grate", "grave"}, 2), "grate");
 }
 
 int main(void)
