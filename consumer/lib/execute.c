@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * 4 execute: hands claimed attempts to the executors, and enforces how long they may run: told at the deadline, killed a grace period later. The clock of
+ * an attempt is the one that its executor notes when it starts, not the receipt or the claim.
+ */
+#include <assert.h>
+
+#include "base/log.h"
+#include "lib/worker.h"
+
+static int64_t close_deadline_ms(const struct job *job)
+{
+	return deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
+}
+
+void execute_begin(struct worker *worker, struct job *job)
+{
+	job->budget_ms = deadline_budget_ms(&job->timeouts, close_deadline_ms(job), worker_time_ms(worker));
+	worker_job_state(job, JOB_READY);
+	job_list_push(&worker->ready, job);
+}
+
+static struct attempt_info info_of(const struct worker *worker, const struct job *job)
+{
+	return (struct attempt_info){
+		.task_key = job->key,
+		.workflow_id = job->task.workflow_id,
+		.activity_id = job->task.activity_id,
+		.run_id = job->run_id,
+		.activity_type = job->task.activity_type,
+		.queue = job->lane->queue,
+		.worker = worker->incarnation,
+		.token = job->nonce,
+		.epoch = job->epoch,
+		.attempt = job->attempt,
+		.scheduled_at_ms = job->scheduled_at_ms,
+		.attempt_scheduled_at_ms = job->dispatched_at_ms,
+		.schedule_to_close_timeout_ms = job->timeouts.schedule_to_close_ms,
+		.schedule_to_start_timeout_ms = job->timeouts.schedule_to_start_ms,
+		.start_to_close_timeout_ms = job->timeouts.start_to_close_ms,
+		.heartbeat_timeout_ms = job->timeouts.heartbeat_ms,
+		.budget_ms = job->budget_ms,
+		.retry_policy = job->policy,
+		.priority = job->task.priority,
+		.headers = job->user_headers,
+		.input = job->task.input,
+	};
+}
+
+void execute_push(struct worker *worker)
+{
+	struct job *job;
+
+	while ((job = worker->ready.head)) {
+		struct attempt_info info = info_of(worker, job);
+
+		if (job->budget_ms == 0) {
+			pace_started(worker, job);
+			outcome_too_late(worker, job);
+			continue;
+		}
+		if (!executor_push(worker->config.executor, job->handle, &info))
+			return;
+		worker_job_state(job, JOB_QUEUED);
+		job_list_push(&worker->queued, job);
+	}
+}
+
+static int64_t deadline_us(const struct job *job)
+{
+	if (job->budget_ms == TASK_UNSET || job->budget_ms > (INT64_MAX - job->started_mono_us) / 1000)
+		return INT64_MAX;
+	return job->started_mono_us + job->budget_ms * 1000;
+}
+
+static void started(struct worker *worker, struct job *job, int64_t started_mono_us)
+{
+	if (job->state != JOB_QUEUED)
+		return;
+	job->started_mono_us = started_mono_us;
+	worker->counters.started++;
+	pace_started(worker, job);
+	worker_job_state(job, JOB_RUNNING);
+	job_list_push(&worker->running, job);
+}
+
+static void ended(struct worker *worker, struct job *job, const struct executor_event *event)
+{
+	int64_t limit_us;
+
+	started(worker, job, event->started_mono_us);
+	assert(job->state == JOB_RUNNING);
+	timers_clear(&worker->timers, &job->timer);
+	limit_us = deadline_us(job);
+	/* What ended in time by the executor's clock has ended in time, even if it had been told to stop since. */
+	job->timed_out = event->ended_mono_us > limit_us;
+	pace_measured(job, event->ended_mono_us - event->started_mono_us);
+	pace_left(worker, job);
+	outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
+}
+
+void execute_event(void *ctx, const struct executor_event *event)
+{
+	struct worker *worker = ctx;
+	size_t index = ledger_handle_index(event->handle);
+	struct job *job = index < ledger_size(worker->config.ledger) ? worker->by_entry[index] : NULL;
+
+	if (!job || job->handle != event->handle)
+		return;
+	switch (event->kind) {
+	case EXECUTOR_STARTED:
+		started(worker, job, event->started_mono_us);
+		if (deadline_us(job) != INT64_MAX)
+			timers_set(&worker->timers, &job->timer, deadline_us(job));
+		return;
+	case EXECUTOR_ENDED:
+		ended(worker, job, event);
+		return;
+	case EXECUTOR_HEARTBEAT:
+		/* The executor keeps the latest details and gives them with the end of the attempt. */
+		return;
+	}
+}
+
+void execute_woken(struct worker *worker, struct job *job)
+{
+	if (!job->timed_out) {
+		job->timed_out = true;
+		log_info("an attempt has used up its time", LOG_B("key", job->key), LOG_B("type", job->task.activity_type),
+			 LOG_I("attempt", job->attempt), LOG_I("budget_ms", job->budget_ms));
+		executor_cancel(worker->config.executor, job->handle, CANCEL_TIMED_OUT);
+		worker_job_wake(worker, job, worker->config.kill_after_ms);
+		return;
+	}
+	if (job->killed)
+		return;
+	job->killed = true;
+	executor_kill(worker->config.executor, job->handle);
+}
+
+bool execute_take_back(struct worker *worker, struct job *job)
+{
+	assert(job->state == JOB_QUEUED);
+	if (!executor_take_back(worker->config.executor, job->handle))
+		return false;
+	execute_release(worker, job);
+	return true;
+}
+
+void execute_release(struct worker *worker, struct job *job)
+{
+	worker_job_state(job, JOB_RELEASING);
+	job_list_push(&worker->releasing, job);
+}
+
+static void released(void *ctx, enum mr_status status)
+{
+	struct batch *batch = ctx;
+	struct worker *worker = batch->worker;
+
+	worker->release_calls--;
+	for (size_t i = 0; i < batch->n; i++) {
+		/* On an error the store is being closed: the ledger tells the supervisor what was not given back. */
+		if (status)
+			batch->jobs[i]->handle = 0;
+		worker_job_free(worker, batch->jobs[i]);
+	}
+	worker_batch_free(batch);
+}
+
+void execute_release_send(struct worker *worker)
+{
+	struct claim_token tokens[WORKER_BATCH_MAX];
+	struct batch *batch;
+	struct job *job;
+
+	if (!worker->releasing.head)
+		return;
+	batch = worker_batch_new(worker);
+	while (batch->n < WORKER_BATCH_MAX && (job = job_list_pop(&worker->releasing))) {
+		tokens[batch->n] = job_token(job);
+		tokens[batch->n].worker = worker->incarnation;
+		batch->jobs[batch->n++] = job;
+	}
+	worker->release_calls++;
+	worker->counters.released += batch->n;
+	if (worker->config.calls->release(worker->store, tokens, batch->n, released, batch) == MR_OK)
+		return;
+	worker->release_calls--;
+	for (size_t i = batch->n; i-- > 0;)
+		job_list_push_front(&worker->releasing, batch->jobs[i]);
+	worker_batch_free(batch);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 5 outcome: closes the task with a result, or has the journal carry it to its next attempt. */
+#include "lib/outcome.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "lib/worker.h"
+
+struct history {
+	const struct attempt_failure *failures;
+	size_t n;
+};
+
+/* A history that cannot be read is not worth an attempt: it is for people. */
+static struct history former_failures(struct worker *worker, struct job *job)
+{
+	struct history history = {NULL, 0};
+	struct mr_error err = {0};
+
+	if (!bytes_present(job->dispatch.history))
+		return history;
+	if (wire_decode_history(worker->config.wire, job->dispatch.history, &job->arena, &history.failures, &history.n, &err)) {
+		log_warn("the failures of former attempts cannot be read", LOG_B("key", job->key), LOG_S("reason", err.message));
+		return (struct history){NULL, 0};
+	}
+	return history;
+}
+
+static const struct failure *last_real_failure(const struct history *history)
+{
+	for (size_t i = history->n; i-- > 0;)
+		if (history->failures[i].failure.timeout_type == TIMEOUT_NONE)
+			return &history->failures[i].failure;
+	return NULL;
+}
+
+static void log_failure(const struct job *job, const struct verdict *verdict)
+{
+	enum log_level level = verdict->failure.benign ? LOG_DEBUG : LOG_INFO;
+
+	log_at(level, verdict->retry ? "attempt failed, it is retried" : "task failed", LOG_B("key", job->key),
+	       LOG_B("type", job->task.activity_type), LOG_I("attempt", job->attempt), LOG_B("failure", verdict->failure.type),
+	       LOG_B("message", verdict->failure.message), LOG_I("delay_ms", verdict->retry ? verdict->delay_ms : 0));
+}
+
+static void retry(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
+		  const struct history *history, int64_t started_at_ms)
+{
+	struct attempt_failure failed = {
+		.attempt = job->attempt,
+		.started_at_ms = started_at_ms,
+		.failed_at_ms = ending->ended_at_ms,
+		.failure = verdict->failure,
+	};
+	const struct attempt_failure *failures;
+	size_t n;
+
+	worker->counters.retried++;
+	attempt_failures_add(history->failures, history->n, &failed, &job->arena, &failures, &n);
+	journal_backoff(worker, job, failures, n, ending->ended_at_ms + verdict->delay_ms, &ending->outcome->heartbeat_details);
+}
+
+static void close_task(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
+		       int64_t started_at_ms)
+{
+	struct result result;
+
+	result_begin(worker, job, &result);
+	result.status = verdict->status;
+	result.started_at_ms = started_at_ms;
+	result.retry_state = verdict->retry_state;
+	if (verdict->failed) {
+		result.failure = &verdict->failure;
+		result.last_heartbeat_details = ending->outcome->heartbeat_details;
+		worker->counters.failed++;
+	} else {
+		result.result = ending->outcome->result;
+		worker->counters.completed++;
+	}
+	result_close(worker, job, &result);
+}
+
+static void conclude(struct worker *worker, struct job *job, struct ending *ending, int64_t started_at_ms)
+{
+	struct history history = {NULL, 0};
+	struct verdict verdict;
+
+	ending->attempt = job->attempt;
+	ending->policy = &job->policy;
+	ending->shut_down = job->shut_down;
+	ending->close_deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
+	if (ending->outcome->kind != OUTCOME_COMPLETED || ending->timed_out != TIMEOUT_NONE)
+		history = former_failures(worker, job);
+	ending->last_failure = last_real_failure(&history);
+	verdict = outcome_decide(ending, &job->arena);
+	if (verdict.failed)
+		log_failure(job, &verdict);
+	if (verdict.retry)
+		retry(worker, job, &verdict, ending, &history, started_at_ms);
+	else
+		close_task(worker, job, &verdict, ending, started_at_ms);
+}
+
+static enum timeout_type used_up(const struct job *job)
+{
+	if (!job->timed_out)
+		return TIMEOUT_NONE;
+	return job->budget_ms == job->timeouts.start_to_close_ms ? TIMEOUT_START_TO_CLOSE : TIMEOUT_SCHEDULE_TO_CLOSE;
+}
+
+void outcome_of_attempt(struct worker *worker, struct job *job, const struct outcome *outcome, int64_t ended_mono_us)
+{
+	struct ending ending = {
+		.outcome = outcome,
+		.timed_out = used_up(job),
+		.budget_ms = job->budget_ms,
+		.ended_at_ms = worker->config.calls->time_ms(worker->store, ended_mono_us),
+	};
+	int64_t started_at_ms = ending.ended_at_ms - (ended_mono_us - job->started_mono_us) / 1000;
+
+	conclude(worker, job, &ending, started_at_ms);
+}
+
+/* For an end that no executor reports. */
+static void conclude_failed(struct worker *worker, struct job *job, struct failure failure, enum timeout_type timed_out,
+			    int64_t started_at_ms)
+{
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .failure = failure};
+	struct ending ending = {
+		.outcome = &outcome,
+		.timed_out = timed_out,
+		.budget_ms = job->budget_ms,
+		.ended_at_ms = worker_time_ms(worker),
+	};
+
+	conclude(worker, job, &ending, started_at_ms);
+}
+
+void outcome_of_loss(struct worker *worker, struct job *job)
+{
+	struct failure failure;
+
+	worker->counters.lost++;
+	failure_init(&failure);
+	failure.type = BYTES_LIT("WorkerLost");
+	failure.message = BYTES_LIT("the worker that ran the attempt is gone");
+	conclude_failed(worker, job, failure, TIMEOUT_NONE, job->claimed_at_ms);
+}
+
+void outcome_too_late(struct worker *worker, struct job *job)
+{
+	struct failure failure;
+
+	failure_init(&failure);
+	pace_left(worker, job);
+	if (!ledger_move(worker->config.ledger, job->handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_ENDED, LEDGER_NOBODY))
+		assert(!"nobody else moves an entry that waits for the ring");
+	job->budget_ms = job->timeouts.schedule_to_close_ms;
+	conclude_failed(worker, job, failure, TIMEOUT_SCHEDULE_TO_CLOSE, TASK_UNSET);
+}
+
+void outcome_of_cancel(struct worker *worker, struct job *job)
+{
+	struct failure failure;
+	struct result result;
+
+	failure_init(&failure);
+	failure.type = BYTES_LIT("Canceled");
+	failure.message = BYTES_LIT("canceled before the attempt started");
+	result_begin(worker, job, &result);
+	result.status = RESULT_CANCELED;
+	result.retry_state = RETRY_STATE_CANCEL_REQUESTED;
+	result.failure = &failure;
+	result_close(worker, job, &result);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONSUMER_OUTCOME_H
+#define CONSUMER_OUTCOME_H
+
+#include "lib/executor.h"
+#include "task/retry.h"
+
+/* What the end of an attempt means for its task: pure. */
+struct ending {
+	const struct outcome *outcome; /* as the executor tells it */
+	int64_t attempt;
+	const struct retry_policy *policy; /* effective */
+	enum timeout_type timed_out;       /* it used up this one; TIMEOUT_NONE */
+	int64_t budget_ms;                 /* of that */
+	bool shut_down;                    /* it was told that the worker ends, or killed for it */
+	bool cancel_requested;
+	int64_t ended_at_ms;       /* Redis' clock */
+	int64_t close_deadline_ms; /* TASK_UNSET = none */
+	const struct failure *last_failure; /* of a former attempt, or NULL */
+};
+
+struct verdict {
+	bool retry;
+	int64_t delay_ms;              /* where retry */
+	enum result_status status;     /* where not */
+	enum retry_state retry_state;
+	bool failed;                   /* `failure` is set */
+	struct failure failure;
+};
+
+/* New failures come from the arena; others are borrowed. */
+struct verdict outcome_decide(const struct ending *ending, struct arena *arena);
+
+#endif

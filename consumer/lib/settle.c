@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 8 settle */
+#include "lib/settle.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "lib/worker.h"
+
+/* How long a commit that failed waits. */
+#define SETTLE_RETRY_US 500000
+/* A commit whose answer got lost in a rebalance does not hold up the next ones for longer. */
+#define SETTLE_ANSWER_US 5000000
+
+static void lane_free(struct lane *lane)
+{
+	offsets_deinit(&lane->offsets);
+	free(lane->orphans);
+	free((char *)lane->topic.data);
+	free(lane->name);
+	free(lane);
+}
+
+void settle_deinit(struct worker *worker)
+{
+	size_t it = 0;
+
+	for (struct map_slot *slot; (slot = map_next(&worker->lanes.by_name, &it));)
+		lane_free(slot->value);
+	map_deinit(&worker->lanes.by_name);
+}
+
+struct lane *settle_lane(struct worker *worker, const char *topic, int32_t partition)
+{
+	CLEANUP_FREE char *name = NULL;
+	struct buf text = {0};
+	size_t prefix_len = strlen(worker->topic_tasks_prefix);
+	struct lane *lane;
+
+	buf_printf(&text, "%s:%d", topic, (int)partition);
+	buf_cstr(&text);
+	name = text.data;
+	lane = map_get(&worker->lanes.by_name, bytes_of(name));
+	if (lane)
+		return lane;
+	lane = mem_alloc(sizeof(*lane));
+	lane->topic = bytes_of(mem_strdup(topic));
+	lane->queue = lane->topic;
+	if (strncmp(topic, worker->topic_tasks_prefix, prefix_len) == 0)
+		lane->queue = (struct bytes){lane->topic.data + prefix_len, lane->topic.len - prefix_len};
+	lane->partition = partition;
+	lane->sent = lane->committed = -1;
+	offsets_init(&lane->offsets);
+	lane->name = name;
+	name = NULL;
+	map_put(&worker->lanes.by_name, bytes_of(lane->name), lane);
+	return lane;
+}
+
+bool settle_take(struct lane *lane, int64_t offset)
+{
+	return offsets_take(&lane->offsets, offset);
+}
+
+bool settle_is_ours(const struct job *job)
+{
+	return job->lane && job->lane->assigned && job->lane->epoch == job->lane_epoch;
+}
+
+static void mark_dirty(struct worker *worker, struct lane *lane)
+{
+	if (!lane->dirty) {
+		lane->dirty = true;
+		lane->next_dirty = worker->lanes.dirty;
+		worker->lanes.dirty = lane;
+	}
+	if (!worker->lanes.commit_at_us)
+		worker->lanes.commit_at_us = worker->now_us + SETTLE_COMMIT_US;
+}
+
+static struct orphan *orphan_find(struct lane *lane, int64_t offset)
+{
+	for (size_t i = 0; i < lane->n_orphans; i++)
+		if (lane->orphans[i].offset == offset)
+			return &lane->orphans[i];
+	return NULL;
+}
+
+static void orphan_remove(struct lane *lane, struct orphan *orphan)
+{
+	*orphan = lane->orphans[--lane->n_orphans];
+}
+
+void settle_job(struct worker *worker, struct job *job)
+{
+	struct orphan *orphan;
+
+	worker->counters.settled++;
+	if (settle_is_ours(job)) {
+		offsets_settle(&job->lane->offsets, job->offset);
+		mark_dirty(worker, job->lane);
+	} else if ((orphan = orphan_find(job->lane, job->offset)) && orphan->job == job) {
+		orphan->job = NULL;
+	}
+	job->lane_epoch = 0;
+}
+
+bool settle_adopt(struct worker *worker, struct lane *lane, int64_t offset)
+{
+	struct orphan *orphan = lane->n_orphans ? orphan_find(lane, offset) : NULL;
+	struct job *job;
+
+	if (!orphan)
+		return false;
+	job = orphan->job;
+	orphan_remove(lane, orphan);
+	if (job) {
+		job->lane_epoch = lane->epoch;
+	} else {
+		offsets_settle(&lane->offsets, offset);
+		mark_dirty(worker, lane);
+	}
+	return true;
+}
+
+/* Whether the task goes on here without the partition, so that its record need not be claimed again when it comes back. */
+static bool goes_on(const struct job *job)
+{
+	switch (job->state) {
+	case JOB_CLAIMING:
+	case JOB_RUNNING:
+	case JOB_JOURNALLING:
+	case JOB_FINISHING:
+	case JOB_PUBLISHING:
+		return job->lane_epoch != 0;
+	case JOB_FREE:
+	case JOB_FRESH:
+	case JOB_WAITING:
+	case JOB_READY:
+	case JOB_QUEUED:
+	case JOB_RELEASING:
+	case JOB_CLEARING:
+	case JOB_DEAD:
+		break;
+	}
+	return false;
+}
+
+static void collect_orphans(struct worker *worker, struct lane *lane)
+{
+	lane->n_orphans = 0;
+	for (struct job *job = worker->all; job; job = job->all_next) {
+		if (job->lane != lane || !goes_on(job))
+			continue;
+		lane->orphans = mem_realloc_array(lane->orphans, lane->n_orphans + 1, sizeof(lane->orphans[0]));
+		lane->orphans[lane->n_orphans++] = (struct orphan){.offset = job->offset, .job = job};
+	}
+}
+
+void settle_assigned(struct worker *worker, struct bus_partition *partitions, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+
+		offsets_deinit(&lane->offsets);
+		offsets_init(&lane->offsets);
+		lane->assigned = true;
+		lane->epoch++;
+		lane->sent = lane->committed = -1;
+		collect_orphans(worker, lane);
+	}
+	log_info("partitions assigned", LOG_I("partitions", n));
+}
+
+/* What has not started goes back: in Kafka it is uncommitted, in Redis it is released. */
+static void leave_job(struct worker *worker, struct job *job)
+{
+	switch (job->state) {
+	case JOB_FRESH:
+	case JOB_WAITING:
+		worker_job_free(worker, job);
+		return;
+	case JOB_READY:
+		execute_release(worker, job);
+		return;
+	case JOB_QUEUED:
+		execute_take_back(worker, job);
+		return;
+	case JOB_FREE:
+	case JOB_CLAIMING:
+	case JOB_RUNNING:
+	case JOB_RELEASING:
+	case JOB_JOURNALLING:
+	case JOB_FINISHING:
+	case JOB_PUBLISHING:
+	case JOB_CLEARING:
+	case JOB_DEAD:
+		return;
+	}
+}
+
+static void commit_leaving(struct worker *worker, const struct bus_partition *partitions, size_t n)
+{
+	struct bus_partition *leaving = mem_alloc((n ? n : 1) * sizeof(leaving[0]));
+	size_t n_leaving = 0;
+	enum mr_status status;
+
+	for (size_t i = 0; i < n; i++) {
+		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+		int64_t watermark = offsets_watermark(&lane->offsets);
+
+		if (lane->assigned && watermark >= 0 && watermark != lane->committed)
+			leaving[n_leaving++] = (struct bus_partition){lane->topic.data, lane->partition, watermark};
+	}
+	status = n_leaving ? bus_commit_now(worker->bus, leaving, n_leaving) : MR_OK;
+	if (status)
+		log_warn("offsets of leaving partitions are not committed; their settled tasks will be read again",
+			 LOG_S("status", mr_status_name(status)));
+	free(leaving);
+}
+
+void settle_revoked(struct worker *worker, const struct bus_partition *partitions, size_t n, bool lost)
+{
+	struct job *next;
+
+	if (!lost)
+		commit_leaving(worker, partitions, n);
+	for (size_t i = 0; i < n; i++) {
+		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+
+		lane->assigned = false;
+		lane->epoch++;
+		lane->n_orphans = 0;
+	}
+	for (struct job *job = worker->all; job; job = next) {
+		next = job->all_next;
+		if (!job->lane->assigned)
+			leave_job(worker, job);
+	}
+	log_info("partitions revoked", LOG_I("partitions", n), LOG_I("in_hand", worker->n_jobs));
+}
+
+void settle_committed(struct worker *worker, const struct bus_partition *partitions, size_t n, enum mr_status status)
+{
+	worker->lanes.commit_under_way = false;
+	if (status)
+		log_warn("commit failed, it will be repeated", LOG_S("status", mr_status_name(status)));
+	for (size_t i = 0; i < n; i++) {
+		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+
+		if (!lane->assigned)
+			continue;
+		if (!status) {
+			lane->committed = partitions[i].offset;
+		} else {
+			lane->sent = -1;
+			mark_dirty(worker, lane);
+			worker->lanes.commit_at_us = worker->now_us + SETTLE_RETRY_US;
+		}
+	}
+}
+
+/* Takes the dirty lanes whose watermark has moved; how many there are. */
+static size_t take_dirty(struct worker *worker, struct bus_partition *out, size_t max)
+{
+	struct lanes *lanes = &worker->lanes;
+	size_t n = 0;
+
+	while (lanes->dirty && n < max) {
+		struct lane *lane = lanes->dirty;
+		int64_t watermark = offsets_watermark(&lane->offsets);
+
+		lanes->dirty = lane->next_dirty;
+		lane->dirty = false;
+		if (!lane->assigned || watermark < 0 || watermark == lane->sent)
+			continue;
+		lane->sent = watermark;
+		out[n++] = (struct bus_partition){lane->topic.data, lane->partition, watermark};
+	}
+	return n;
+}
+
+void settle_commit(struct worker *worker)
+{
+	struct bus_partition partitions[256];
+	struct lanes *lanes = &worker->lanes;
+	size_t n;
+
+	if (!lanes->commit_at_us || worker->now_us < lanes->commit_at_us)
+		return;
+	if (lanes->commit_under_way && worker->now_us - lanes->commit_sent_us < SETTLE_ANSWER_US)
+		return;
+	n = take_dirty(worker, partitions, sizeof(partitions) / sizeof(partitions[0]));
+	lanes->commit_at_us = lanes->dirty ? worker->now_us + SETTLE_COMMIT_US : 0;
+	if (n == 0)
+		return;
+	lanes->commit_under_way = true;
+	lanes->commit_sent_us = worker->now_us;
+	bus_commit(worker->bus, partitions, n);
+}

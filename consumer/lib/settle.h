@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONSUMER_SETTLE_H
+#define CONSUMER_SETTLE_H
+
+#include "base/map.h"
+#include "bus/bus.h"
+#include "task/offsets.h"
+
+/*
+ * 8 settle: which offsets may be committed. A lane is one partition of a task topic; it lives on when the partition leaves, because its tasks may
+ * still run here. Each assignment is an epoch: only jobs of the current one settle offsets.
+ */
+struct worker;
+struct job;
+
+/* A record read again whose task is still in our hands, or was settled by us meanwhile: no need to ask Redis. */
+struct orphan {
+	int64_t offset;
+	struct job *job; /* NULL: it ended and its offset may be settled */
+};
+
+struct lane {
+	char *name; /* "topic:partition", the key in the map */
+	struct bytes topic; /* NUL-terminated */
+	struct bytes queue;
+	int32_t partition;
+	bool assigned;
+	uint64_t epoch;
+	struct offsets offsets;
+	int64_t sent;      /* watermark of the last commit that was sent, -1 = none */
+	int64_t committed; /* and of the last that succeeded */
+	struct lane *next_dirty;
+	bool dirty;
+	struct orphan *orphans;
+	size_t n_orphans;
+};
+
+struct lanes {
+	struct map by_name;
+	struct lane *dirty;
+	bool commit_under_way;
+	int64_t commit_sent_us;
+	int64_t commit_at_us; /* 0 = nothing to commit */
+};
+
+#define SETTLE_COMMIT_US 100000
+
+void settle_deinit(struct worker *worker);
+struct lane *settle_lane(struct worker *worker, const char *topic, int32_t partition);
+/* `offset` was read. False where it is a repeat: to be ignored. */
+bool settle_take(struct lane *lane, int64_t offset);
+/* True where the record's task was found in hand (its job settles this offset now) or had ended. */
+bool settle_adopt(struct worker *worker, struct lane *lane, int64_t offset);
+bool settle_is_ours(const struct job *job);
+/* The job's fact is durable: its offset may be committed. */
+void settle_job(struct worker *worker, struct job *job);
+void settle_assigned(struct worker *worker, struct bus_partition *partitions, size_t n);
+void settle_revoked(struct worker *worker, const struct bus_partition *partitions, size_t n, bool lost);
+void settle_committed(struct worker *worker, const struct bus_partition *partitions, size_t n, enum mr_status status);
+/* Commits what is due. */
+void settle_commit(struct worker *worker);
+
+#endif
