@@ -3,7 +3,7 @@
 #
 # Writes OUTPUT.h and OUTPUT.c: `const char <PREFIX>_<name>[]` for each file, its text as a C string. A line `--@include <file>` is
 # replaced by the text of that file of the same folder; files whose name begins with `_` are only included. Files under history/ go
-# into `const char *const <PREFIX>_history[]`, which ends with NULL.
+# into `const char *const <PREFIX>_history[]`, which ends with NULL; a file that is itself called history becomes <PREFIX>_history_.
 
 set(INCLUDES_MAX 256)
 
@@ -54,6 +54,9 @@ foreach(file IN LISTS FILES)
 		string(APPEND history "/* ${file} */\n${literal},\n")
 	else()
 		string(MAKE_C_IDENTIFIER "${name}" name)
+		if(name STREQUAL "history")
+			set(name "history_")
+		endif()
 		string(APPEND header "extern const char ${PREFIX}_${name}[];\n")
 		string(APPEND source "\nconst char ${PREFIX}_${name}[] =\n${literal};\n")
 	endif()

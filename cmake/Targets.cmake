@@ -81,7 +81,7 @@ function(mr_embed library)
 	target_include_directories(${library} PUBLIC "${MR_GENERATED}/${library}")
 endfunction()
 
-# schemas/<name>.avsc: wire_schema_<name>; every schemas/history/**/*.avsc: an entry of wire_schema_history.
+# schemas/<name>.avsc: wire_schema_<name> (wire_schema_history_ for that one name); every schemas/history/**/*.avsc: an entry of wire_schema_history.
 function(mr_embed_schemas library)
 	mr_embed(${library} NAME wire_schemas PREFIX wire_schema DIR schemas PATTERN *.avsc)
 endfunction()

@@ -39,11 +39,12 @@ file(WRITE "${SCRATCH}/in/_lib.lua" "--@include _deep.lua\nlocal lib -- \\1\n")
 file(WRITE "${SCRATCH}/in/_deep.lua" "local deep\n")
 file(WRITE "${SCRATCH}/in/_two.lua" "local two\n")
 file(WRITE "${SCRATCH}/in/history/v1/task.avsc" "{\"a\": 1}\n")
-embed(result error claim.lua _lib.lua _deep.lua _two.lua history/v1/task.avsc)
+file(WRITE "${SCRATCH}/in/history.avsc" "{}\n")
+embed(result error claim.lua _lib.lua _deep.lua _two.lua history.avsc history/v1/task.avsc)
 if(NOT result EQUAL 0)
 	message(FATAL_ERROR "${error}")
 endif()
-expect_in(texts.h "extern const char text_claim[];\nextern const char *const text_history[];")
+expect_in(texts.h "extern const char text_claim[];\nextern const char text_history_[];\nextern const char *const text_history[];")
 expect_in(texts.c [==[
 const char text_claim[] =
 	"local deep\n"
