@@ -5,6 +5,8 @@
 # replaced by the text of that file of the same folder; files whose name begins with `_` are only included. Files under history/ go
 # into `const char *const <PREFIX>_history[]`, which ends with NULL; a file that is itself called history becomes <PREFIX>_history_.
 
+cmake_minimum_required(VERSION 3.25)
+
 set(INCLUDES_MAX 256)
 
 function(read_expanded file ret)

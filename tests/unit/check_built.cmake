@@ -4,6 +4,8 @@
 # A test file that is not built is a lie: every tests/unit/**/test_*.c must be among the built ones.
 # With -D SELF_TEST=<scratch folder> it proves that a file that is missing from the list is found.
 
+cmake_minimum_required(VERSION 3.25)
+
 function(find_unbuilt root built ret)
 	file(GLOB_RECURSE files "${root}/tests/unit/test_*.c")
 	file(STRINGS "${built}" names)

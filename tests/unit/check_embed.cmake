@@ -3,6 +3,8 @@
 #
 # cmake/Embed.cmake must turn files into C strings without losing a byte, expand --@include, and refuse what it cannot expand.
 
+cmake_minimum_required(VERSION 3.25)
+
 function(embed ret_result ret_error)
 	list(JOIN ARGN "," files)
 	execute_process(

@@ -5,6 +5,8 @@
 # sees librdkafka, only common/store sees hiredis. Producer, consumer and scheduler do not know one another.
 # With -D SELF_TEST=<scratch folder> it plants violations there and fails where one of them is not found.
 
+cmake_minimum_required(VERSION 3.25)
+
 # What the files under a folder may include in quotes, besides files of their own folder.
 set(folders common/include common/base common/task common/wire common/bus common/store common/program
 	producer/include consumer/include producer consumer scheduler)
