@@ -19,12 +19,17 @@ void wire_free(struct wire *wire); /* NULL is allowed */
 
 /* MR_EBAD_RECORD: err->message is one sentence for the dead letter ("unknown field retry_policy.max_attempts; did you mean maximum_attempts").
  * Even then workflow_id and activity_id (or neither) are set in *ret where they could be read and are valid, and *ret_has_key says so. task_validate() is applied. */
-enum mr_status wire_decode_task(struct wire *wire, struct bytes value, struct arena *arena, struct task *ret, bool *ret_has_key, struct mr_error *err);
-enum mr_status wire_decode_result(struct wire *wire, struct bytes value, struct arena *arena, struct result *ret, struct mr_error *err);
-enum mr_status wire_decode_control(struct wire *wire, struct bytes value, struct arena *arena, struct control *ret, struct mr_error *err);
-enum mr_status wire_decode_journal(struct wire *wire, struct bytes value, struct arena *arena, struct journal_record *ret, struct mr_error *err);
+enum mr_status wire_decode_task(struct wire *wire, struct bytes value, struct arena *arena, struct task *ret, bool *ret_has_key,
+				struct mr_error *err);
+enum mr_status wire_decode_result(struct wire *wire, struct bytes value, struct arena *arena, struct result *ret,
+				  struct mr_error *err);
+enum mr_status wire_decode_control(struct wire *wire, struct bytes value, struct arena *arena, struct control *ret,
+				   struct mr_error *err);
+enum mr_status wire_decode_journal(struct wire *wire, struct bytes value, struct arena *arena, struct journal_record *ret,
+				   struct mr_error *err);
 /* The failures of former attempts in header millrace-history. */
-enum mr_status wire_decode_history(struct wire *wire, struct bytes value, struct arena *arena, const struct attempt_failure **ret, size_t *ret_n, struct mr_error *err);
+enum mr_status wire_decode_history(struct wire *wire, struct bytes value, struct arena *arena, const struct attempt_failure **ret,
+				   size_t *ret_n, struct mr_error *err);
 
 /* Append to `out` in the structure's `format` (journal and history: always Avro). The structures must be valid: encoding does not fail, but for
  * payloads declared application/json that do not parse, which are written as base64. */
