@@ -209,6 +209,8 @@ static void claimed(void *ctx, enum mr_status status, const struct claim_answer 
 
 	worker->claim_calls--;
 	assert(status || n == batch->n);
+	if (status)
+		worker_batch_refused(worker, "claim");
 	/* From the back, so that those that go to the front of the line keep their order. */
 	for (size_t i = batch->n; i-- > 0;)
 		if (status || goes_back(worker, batch->jobs[i], answers[i].verdict))
@@ -264,7 +266,7 @@ void claim_send(struct worker *worker)
 	struct claim_request requests[WORKER_BATCH_MAX];
 	struct batch *batch;
 
-	if (worker->draining || !worker_batch_due(worker->fresh.len, worker->claim_calls))
+	if (worker->draining || !worker_batch_due(worker, worker->fresh.len, worker->claim_calls))
 		return;
 	batch = collect(worker, requests);
 	if (batch->n == 0) {
@@ -276,6 +278,7 @@ void claim_send(struct worker *worker)
 	if (worker->config.calls->claim(worker->store, worker->incarnation, requests, batch->n, claimed, batch) == MR_OK)
 		return;
 	worker->claim_calls--;
+	worker_batch_refused(worker, "claim");
 	for (size_t i = batch->n; i-- > 0;)
 		unclaim(worker, batch->jobs[i]);
 	worker_batch_free(batch);

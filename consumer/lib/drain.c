@@ -75,21 +75,36 @@ static void finish_up(struct worker *worker)
 	}
 }
 
+static void leave(struct worker *worker)
+{
+	worker->leaving = true;
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		bus_leave(worker->feeds[i].bus);
+}
+
+static bool has_left(const struct worker *worker)
+{
+	if (!worker->leaving || bus_outstanding(worker->bus) > 0)
+		return false;
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		if (!bus_left(worker->feeds[i].bus))
+			return false;
+	return true;
+}
+
 void drain_tick(struct worker *worker)
 {
 	int64_t now_us = worker->now_us;
 
-	if (!worker->leaving && (worker->n_jobs == 0 || now_us >= worker->drain_at_us + DRAIN_LEAVE_US)) {
-		worker->leaving = true;
-		bus_leave(worker->bus);
-	}
+	if (!worker->leaving && (worker->n_jobs == 0 || now_us >= worker->drain_at_us + DRAIN_LEAVE_US))
+		leave(worker);
 	if (!worker->told_shutdown && now_us >= told_at_us(worker))
 		tell_running(worker);
 	if (!worker->killed_all && now_us >= killed_at_us(worker))
 		kill_running(worker);
-	if (worker->leaving && worker->n_jobs == 0 && bus_left(worker->bus) && bus_outstanding(worker->bus) == 0)
+	if (worker->n_jobs == 0 && has_left(worker)) {
 		finish_up(worker);
-	else if (now_us >= killed_at_us(worker) + DRAIN_FLUSH_US) {
+	} else if (now_us >= killed_at_us(worker) + DRAIN_FLUSH_US) {
 		log_error("Kafka or Redis did not take what was left; the next owner of the partitions goes on with it",
 			  LOG_I("in_hand", worker->n_jobs));
 		worker->end = WORKER_CUT_OFF;

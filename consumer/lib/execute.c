@@ -162,7 +162,7 @@ static void released(void *ctx, enum mr_status status)
 	for (size_t i = 0; i < batch->n; i++) {
 		/* On an error the store is being closed: the ledger tells the supervisor what was not given back. */
 		if (status)
-			batch->jobs[i]->handle = 0;
+			worker_job_forget(worker, batch->jobs[i]);
 		worker_job_free(worker, batch->jobs[i]);
 	}
 	worker_batch_free(batch);
@@ -174,7 +174,7 @@ void execute_release_send(struct worker *worker)
 	struct batch *batch;
 	struct job *job;
 
-	if (!worker->releasing.head)
+	if (!worker->releasing.head || worker->now_us < worker->refused_until_us)
 		return;
 	batch = worker_batch_new(worker);
 	while (batch->n < WORKER_BATCH_MAX && (job = job_list_pop(&worker->releasing))) {
@@ -187,6 +187,7 @@ void execute_release_send(struct worker *worker)
 	if (worker->config.calls->release(worker->store, tokens, batch->n, released, batch) == MR_OK)
 		return;
 	worker->release_calls--;
+	worker_batch_refused(worker, "release");
 	for (size_t i = batch->n; i-- > 0;)
 		job_list_push_front(&worker->releasing, batch->jobs[i]);
 	worker_batch_free(batch);

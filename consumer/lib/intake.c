@@ -78,7 +78,8 @@ static struct job *job_of_message(struct worker *worker, struct lane *lane, cons
 	job->headers = copy_headers(&job->arena, message->headers);
 	job->user_headers = without_reserved(&job->arena, job->headers);
 	job->record_id = record_id(job);
-	job->weight_bytes = INTAKE_JOB_BYTES + 2 * (message->value.len + message->key.len + headers_bytes(message->headers));
+	job->headers_bytes = message->key.len + headers_bytes(message->headers);
+	job->weight_bytes = INTAKE_JOB_BYTES + 2 * (message->value.len + job->headers_bytes);
 	worker->jobs_bytes += (int64_t)job->weight_bytes;
 	return job;
 }
@@ -160,7 +161,7 @@ static void take_message(struct worker *worker, struct lane *lane, const struct 
 	struct job *job;
 	enum mr_status status;
 
-	if (!lane->assigned || !settle_take(lane, message->offset) || settle_adopt(worker, lane, message->offset))
+	if (!lane->assigned || !settle_take(lane, message->offset) || settle_adopt(lane, message->offset))
 		return;
 	worker->counters.taken++;
 	job = job_of_message(worker, lane, message);
@@ -176,24 +177,38 @@ static void take_message(struct worker *worker, struct lane *lane, const struct 
 	claim_queue(worker, job);
 }
 
-void intake_take(struct worker *worker)
+/* False where the feed had no more. */
+static bool take_some(struct worker *worker, struct feed *feed)
 {
 	struct bus_message *messages[INTAKE_MAX];
+	size_t room = worker->config.max_jobs - worker->n_jobs;
+	size_t max = room < INTAKE_MAX ? room : INTAKE_MAX;
+	size_t n = bus_take_any(feed->bus, messages, max);
 	struct lane *lane = NULL;
 
-	while (worker_has_room(worker)) {
-		size_t room = worker->config.max_jobs - worker->n_jobs;
-		size_t n = bus_take_any(worker->bus, messages, room < INTAKE_MAX ? room : INTAKE_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const struct bus_message *message = messages[i];
 
-		for (size_t i = 0; i < n; i++) {
-			const struct bus_message *message = messages[i];
+		if (!lane || lane->partition != message->partition || strcmp(lane->topic.data, message->topic) != 0)
+			lane = settle_lane(feed, message->topic, message->partition);
+		take_message(worker, lane, message);
+		bus_message_free(feed->bus, messages[i]);
+	}
+	return n == max;
+}
 
-			if (!lane || lane->partition != message->partition || strcmp(lane->topic.data, message->topic) != 0)
-				lane = settle_lane(worker, message->topic, message->partition);
-			take_message(worker, lane, message);
-			bus_message_free(worker->bus, messages[i]);
-		}
-		if (n < INTAKE_MAX)
+/* From each queue in turn, until none has more or there is no room. */
+void intake_take(struct worker *worker)
+{
+	size_t empty = 0;
+
+	while (empty < worker->n_feeds) {
+		struct feed *feed = &worker->feeds[worker->next_feed];
+
+		worker->was_full = !worker_has_room(worker);
+		if (worker->was_full)
 			return;
+		empty = take_some(worker, feed) ? 0 : empty + 1;
+		worker->next_feed = (worker->next_feed + 1) % worker->n_feeds;
 	}
 }

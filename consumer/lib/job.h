@@ -65,6 +65,7 @@ struct job {
 	struct timer timer;
 	struct arena arena;
 	size_t weight_bytes;
+	size_t headers_bytes; /* headers and keys: what a record of it has beside its value */
 
 	/* 2 intake. Its offset settles while `lane_epoch` is the lane's current one. */
 	struct lane *lane;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "lib/worker.h"
+#include "task/failure.h"
 
 struct history {
 	const struct attempt_failure *failures;
@@ -44,12 +45,20 @@ static void log_failure(const struct job *job, const struct verdict *verdict)
 	       LOG_B("message", verdict->failure.message), LOG_I("delay_ms", verdict->retry ? verdict->delay_ms : 0));
 }
 
+/* When the attempt began and ended. */
+struct span {
+	int64_t started_at_ms; /* TASK_UNSET: never */
+	int64_t ended_mono_us;
+};
+
 static void retry(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
-		  const struct history *history, int64_t started_at_ms)
+		  const struct history *history, const struct span *span)
 {
+	/* By the latest that Redis' clock may have shown, so that the next attempt is never early. */
+	int64_t due_at_ms = worker->config.calls->time_upper_ms(worker->store, span->ended_mono_us) + verdict->delay_ms;
 	struct attempt_failure failed = {
 		.attempt = job->attempt,
-		.started_at_ms = started_at_ms,
+		.started_at_ms = span->started_at_ms,
 		.failed_at_ms = ending->ended_at_ms,
 		.failure = verdict->failure,
 	};
@@ -58,7 +67,7 @@ static void retry(struct worker *worker, struct job *job, const struct verdict *
 
 	worker->counters.retried++;
 	attempt_failures_add(history->failures, history->n, &failed, &job->arena, &failures, &n);
-	journal_backoff(worker, job, failures, n, ending->ended_at_ms + verdict->delay_ms, &ending->outcome->heartbeat_details);
+	journal_backoff(worker, job, failures, n, due_at_ms, &ending->outcome->heartbeat_details);
 }
 
 static void close_task(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
@@ -81,7 +90,7 @@ static void close_task(struct worker *worker, struct job *job, const struct verd
 	result_close(worker, job, &result);
 }
 
-static void conclude(struct worker *worker, struct job *job, struct ending *ending, int64_t started_at_ms)
+static void conclude(struct worker *worker, struct job *job, struct ending *ending, const struct span *span)
 {
 	struct history history = {NULL, 0};
 	struct verdict verdict;
@@ -97,9 +106,9 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 	if (verdict.failed)
 		log_failure(job, &verdict);
 	if (verdict.retry)
-		retry(worker, job, &verdict, ending, &history, started_at_ms);
+		retry(worker, job, &verdict, ending, &history, span);
 	else
-		close_task(worker, job, &verdict, ending, started_at_ms);
+		close_task(worker, job, &verdict, ending, span->started_at_ms);
 }
 
 static enum timeout_type used_up(const struct job *job)
@@ -117,9 +126,12 @@ void outcome_of_attempt(struct worker *worker, struct job *job, const struct out
 		.budget_ms = job->budget_ms,
 		.ended_at_ms = worker->config.calls->time_ms(worker->store, ended_mono_us),
 	};
-	int64_t started_at_ms = ending.ended_at_ms - (ended_mono_us - job->started_mono_us) / 1000;
+	struct span span = {
+		.started_at_ms = ending.ended_at_ms - (ended_mono_us - job->started_mono_us) / 1000,
+		.ended_mono_us = ended_mono_us,
+	};
 
-	conclude(worker, job, &ending, started_at_ms);
+	conclude(worker, job, &ending, &span);
 }
 
 /* For an end that no executor reports. */
@@ -133,8 +145,9 @@ static void conclude_failed(struct worker *worker, struct job *job, struct failu
 		.budget_ms = job->budget_ms,
 		.ended_at_ms = worker_time_ms(worker),
 	};
+	struct span span = {.started_at_ms = started_at_ms, .ended_mono_us = worker->now_us};
 
-	conclude(worker, job, &ending, started_at_ms);
+	conclude(worker, job, &ending, &span);
 }
 
 void outcome_of_loss(struct worker *worker, struct job *job)

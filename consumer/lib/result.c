@@ -61,7 +61,7 @@ static void set_output(struct worker *worker, struct job *job, const struct resu
 {
 	job->status = result->status;
 	encode(worker, result);
-	if ((int64_t)worker->scratch.len > worker->config.max_result_bytes)
+	if ((int64_t)(worker->scratch.len + job->headers_bytes) > worker->config.max_result_bytes)
 		replace_too_large(worker, job, result);
 	job->out_value = arena_copy(&job->arena, buf_bytes(&worker->scratch));
 	job->out_headers = job->user_headers;
@@ -80,7 +80,7 @@ static size_t count_replies(struct bytes replies)
 	struct bytes topic, key;
 	size_t n = 0;
 
-	while (store_replies_next(&replies, &topic, &key))
+	while (replies.len && store_replies_next(&replies, &topic, &key))
 		n++;
 	return n;
 }
@@ -99,7 +99,7 @@ static void fill(struct delivery *delivery, const struct job *job, struct bytes 
 static void publish(struct worker *worker, struct job *job)
 {
 	bool reply = bytes_present(job->task.reply_topic);
-	size_t n = 1 + (reply ? 1 : 0) + (job->replies.len ? count_replies(job->replies) : 0);
+	size_t n = (reply ? 2u : 1u) + count_replies(job->replies);
 	struct delivery *delivery = deliver_prepare(job, n);
 	struct bytes replies = job->replies, topic, key;
 
@@ -195,6 +195,7 @@ static void finished(void *ctx, enum mr_status status, const struct finish_answe
 
 	worker->finish_calls--;
 	if (status) {
+		worker_batch_refused(worker, "finish");
 		put_back(worker, batch);
 	} else {
 		assert(n == batch->n);
@@ -210,7 +211,7 @@ void result_finish_send(struct worker *worker)
 	struct batch *batch;
 	struct job *job;
 
-	if (!worker_batch_due(worker->finishing.len, worker->finish_calls))
+	if (!worker_batch_due(worker, worker->finishing.len, worker->finish_calls))
 		return;
 	batch = worker_batch_new(worker);
 	while (batch->n < WORKER_BATCH_MAX && (job = job_list_pop(&worker->finishing))) {
@@ -221,6 +222,7 @@ void result_finish_send(struct worker *worker)
 	if (worker->config.calls->finish(worker->store, requests, batch->n, finished, batch) == MR_OK)
 		return;
 	worker->finish_calls--;
+	worker_batch_refused(worker, "finish");
 	put_back(worker, batch);
 	worker_batch_free(batch);
 }
@@ -244,7 +246,7 @@ void result_clear_send(struct worker *worker)
 	struct batch *batch;
 	struct job *job;
 
-	if (!worker_batch_due(worker->clearing.len, worker->clear_calls))
+	if (!worker_batch_due(worker, worker->clearing.len, worker->clear_calls))
 		return;
 	batch = worker_batch_new(worker);
 	while (batch->n < WORKER_BATCH_MAX && (job = job_list_pop(&worker->clearing))) {
@@ -262,6 +264,7 @@ void result_clear_send(struct worker *worker)
 	if (worker->config.calls->published(worker->store, requests, batch->n, cleared, batch) == MR_OK)
 		return;
 	worker->clear_calls--;
+	worker_batch_refused(worker, "published");
 	for (size_t i = batch->n; i-- > 0;)
 		job_list_push_front(&worker->clearing, batch->jobs[i]);
 	worker_batch_free(batch);

@@ -26,13 +26,14 @@ void settle_deinit(struct worker *worker)
 {
 	size_t it = 0;
 
-	for (struct map_slot *slot; (slot = map_next(&worker->lanes.by_name, &it));)
+	for (struct map_slot *slot; (slot = map_next(&worker->lanes, &it));)
 		lane_free(slot->value);
-	map_deinit(&worker->lanes.by_name);
+	map_deinit(&worker->lanes);
 }
 
-struct lane *settle_lane(struct worker *worker, const char *topic, int32_t partition)
+struct lane *settle_lane(struct feed *feed, const char *topic, int32_t partition)
 {
+	struct worker *worker = feed->worker;
 	CLEANUP_FREE char *name = NULL;
 	struct buf text = {0};
 	size_t prefix_len = strlen(worker->topic_tasks_prefix);
@@ -41,10 +42,11 @@ struct lane *settle_lane(struct worker *worker, const char *topic, int32_t parti
 	buf_printf(&text, "%s:%d", topic, (int)partition);
 	buf_cstr(&text);
 	name = text.data;
-	lane = map_get(&worker->lanes.by_name, bytes_of(name));
+	lane = map_get(&worker->lanes, bytes_of(name));
 	if (lane)
 		return lane;
 	lane = mem_alloc(sizeof(*lane));
+	lane->feed = feed;
 	lane->topic = bytes_of(mem_strdup(topic));
 	lane->queue = lane->topic;
 	if (strncmp(topic, worker->topic_tasks_prefix, prefix_len) == 0)
@@ -54,7 +56,7 @@ struct lane *settle_lane(struct worker *worker, const char *topic, int32_t parti
 	offsets_init(&lane->offsets);
 	lane->name = name;
 	name = NULL;
-	map_put(&worker->lanes.by_name, bytes_of(lane->name), lane);
+	map_put(&worker->lanes, bytes_of(lane->name), lane);
 	return lane;
 }
 
@@ -68,15 +70,17 @@ bool settle_is_ours(const struct job *job)
 	return job->lane && job->lane->assigned && job->lane->epoch == job->lane_epoch;
 }
 
-static void mark_dirty(struct worker *worker, struct lane *lane)
+static void mark_dirty(struct lane *lane)
 {
+	struct feed *feed = lane->feed;
+
 	if (!lane->dirty) {
 		lane->dirty = true;
-		lane->next_dirty = worker->lanes.dirty;
-		worker->lanes.dirty = lane;
+		lane->next_dirty = feed->dirty;
+		feed->dirty = lane;
 	}
-	if (!worker->lanes.commit_at_us)
-		worker->lanes.commit_at_us = worker->now_us + SETTLE_COMMIT_US;
+	if (!feed->commit_at_us)
+		feed->commit_at_us = feed->worker->now_us + SETTLE_COMMIT_US;
 }
 
 static struct orphan *orphan_find(struct lane *lane, int64_t offset)
@@ -99,14 +103,14 @@ void settle_job(struct worker *worker, struct job *job)
 	worker->counters.settled++;
 	if (settle_is_ours(job)) {
 		offsets_settle(&job->lane->offsets, job->offset);
-		mark_dirty(worker, job->lane);
+		mark_dirty(job->lane);
 	} else if ((orphan = orphan_find(job->lane, job->offset)) && orphan->job == job) {
 		orphan->job = NULL;
 	}
 	job->lane_epoch = 0;
 }
 
-bool settle_adopt(struct worker *worker, struct lane *lane, int64_t offset)
+bool settle_adopt(struct lane *lane, int64_t offset)
 {
 	struct orphan *orphan = lane->n_orphans ? orphan_find(lane, offset) : NULL;
 	struct job *job;
@@ -119,7 +123,7 @@ bool settle_adopt(struct worker *worker, struct lane *lane, int64_t offset)
 		job->lane_epoch = lane->epoch;
 	} else {
 		offsets_settle(&lane->offsets, offset);
-		mark_dirty(worker, lane);
+		mark_dirty(lane);
 	}
 	return true;
 }
@@ -158,17 +162,17 @@ static void collect_orphans(struct worker *worker, struct lane *lane)
 	}
 }
 
-void settle_assigned(struct worker *worker, struct bus_partition *partitions, size_t n)
+void settle_assigned(struct feed *feed, struct bus_partition *partitions, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+		struct lane *lane = settle_lane(feed, partitions[i].topic, partitions[i].partition);
 
 		offsets_deinit(&lane->offsets);
 		offsets_init(&lane->offsets);
 		lane->assigned = true;
 		lane->epoch++;
 		lane->sent = lane->committed = -1;
-		collect_orphans(worker, lane);
+		collect_orphans(feed->worker, lane);
 	}
 	log_info("partitions assigned", LOG_I("partitions", n));
 }
@@ -200,34 +204,35 @@ static void leave_job(struct worker *worker, struct job *job)
 	}
 }
 
-static void commit_leaving(struct worker *worker, const struct bus_partition *partitions, size_t n)
+static void commit_leaving(struct feed *feed, const struct bus_partition *partitions, size_t n)
 {
 	struct bus_partition *leaving = mem_alloc((n ? n : 1) * sizeof(leaving[0]));
 	size_t n_leaving = 0;
 	enum mr_status status;
 
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+		struct lane *lane = settle_lane(feed, partitions[i].topic, partitions[i].partition);
 		int64_t watermark = offsets_watermark(&lane->offsets);
 
 		if (lane->assigned && watermark >= 0 && watermark != lane->committed)
 			leaving[n_leaving++] = (struct bus_partition){lane->topic.data, lane->partition, watermark};
 	}
-	status = n_leaving ? bus_commit_now(worker->bus, leaving, n_leaving) : MR_OK;
+	status = n_leaving ? bus_commit_now(feed->bus, leaving, n_leaving) : MR_OK;
 	if (status)
 		log_warn("offsets of leaving partitions are not committed; their settled tasks will be read again",
 			 LOG_S("status", mr_status_name(status)));
 	free(leaving);
 }
 
-void settle_revoked(struct worker *worker, const struct bus_partition *partitions, size_t n, bool lost)
+void settle_revoked(struct feed *feed, const struct bus_partition *partitions, size_t n, bool lost)
 {
+	struct worker *worker = feed->worker;
 	struct job *next;
 
 	if (!lost)
-		commit_leaving(worker, partitions, n);
+		commit_leaving(feed, partitions, n);
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+		struct lane *lane = settle_lane(feed, partitions[i].topic, partitions[i].partition);
 
 		lane->assigned = false;
 		lane->epoch++;
@@ -241,13 +246,13 @@ void settle_revoked(struct worker *worker, const struct bus_partition *partition
 	log_info("partitions revoked", LOG_I("partitions", n), LOG_I("in_hand", worker->n_jobs));
 }
 
-void settle_committed(struct worker *worker, const struct bus_partition *partitions, size_t n, enum mr_status status)
+void settle_committed(struct feed *feed, const struct bus_partition *partitions, size_t n, enum mr_status status)
 {
-	worker->lanes.commit_under_way = false;
+	feed->commit_under_way = false;
 	if (status)
 		log_warn("commit failed, it will be repeated", LOG_S("status", mr_status_name(status)));
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = settle_lane(worker, partitions[i].topic, partitions[i].partition);
+		struct lane *lane = settle_lane(feed, partitions[i].topic, partitions[i].partition);
 
 		if (!lane->assigned)
 			continue;
@@ -255,23 +260,22 @@ void settle_committed(struct worker *worker, const struct bus_partition *partiti
 			lane->committed = partitions[i].offset;
 		} else {
 			lane->sent = -1;
-			mark_dirty(worker, lane);
-			worker->lanes.commit_at_us = worker->now_us + SETTLE_RETRY_US;
+			mark_dirty(lane);
+			feed->commit_at_us = feed->worker->now_us + SETTLE_RETRY_US;
 		}
 	}
 }
 
 /* Takes the dirty lanes whose watermark has moved; how many there are. */
-static size_t take_dirty(struct worker *worker, struct bus_partition *out, size_t max)
+static size_t take_dirty(struct feed *feed, struct bus_partition *out, size_t max)
 {
-	struct lanes *lanes = &worker->lanes;
 	size_t n = 0;
 
-	while (lanes->dirty && n < max) {
-		struct lane *lane = lanes->dirty;
+	while (feed->dirty && n < max) {
+		struct lane *lane = feed->dirty;
 		int64_t watermark = offsets_watermark(&lane->offsets);
 
-		lanes->dirty = lane->next_dirty;
+		feed->dirty = lane->next_dirty;
 		lane->dirty = false;
 		if (!lane->assigned || watermark < 0 || watermark == lane->sent)
 			continue;
@@ -281,21 +285,28 @@ static size_t take_dirty(struct worker *worker, struct bus_partition *out, size_
 	return n;
 }
 
-void settle_commit(struct worker *worker)
+int64_t settle_deadline_us(const struct feed *feed)
+{
+	int64_t answer_us = feed->commit_sent_us + SETTLE_ANSWER_US;
+
+	if (!feed->commit_at_us)
+		return INT64_MAX;
+	return feed->commit_under_way && answer_us > feed->commit_at_us ? answer_us : feed->commit_at_us;
+}
+
+void settle_commit(struct feed *feed)
 {
 	struct bus_partition partitions[256];
-	struct lanes *lanes = &worker->lanes;
+	int64_t now_us = feed->worker->now_us;
 	size_t n;
 
-	if (!lanes->commit_at_us || worker->now_us < lanes->commit_at_us)
+	if (now_us < settle_deadline_us(feed))
 		return;
-	if (lanes->commit_under_way && worker->now_us - lanes->commit_sent_us < SETTLE_ANSWER_US)
-		return;
-	n = take_dirty(worker, partitions, sizeof(partitions) / sizeof(partitions[0]));
-	lanes->commit_at_us = lanes->dirty ? worker->now_us + SETTLE_COMMIT_US : 0;
+	n = take_dirty(feed, partitions, sizeof(partitions) / sizeof(partitions[0]));
+	feed->commit_at_us = feed->dirty ? now_us + SETTLE_COMMIT_US : 0;
 	if (n == 0)
 		return;
-	lanes->commit_under_way = true;
-	lanes->commit_sent_us = worker->now_us;
-	bus_commit(worker->bus, partitions, n);
+	feed->commit_under_way = true;
+	feed->commit_sent_us = now_us;
+	bus_commit(feed->bus, partitions, n);
 }

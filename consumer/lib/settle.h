@@ -12,6 +12,17 @@
  */
 struct worker;
 struct job;
+struct lane;
+
+/* One task queue: its consumer group and what is to be committed in it. */
+struct feed {
+	struct worker *worker;
+	struct bus *bus;
+	struct lane *dirty;
+	bool commit_under_way;
+	int64_t commit_sent_us;
+	int64_t commit_at_us; /* 0 = nothing to commit */
+};
 
 /* A record read again whose task is still in our hands, or was settled by us meanwhile: no need to ask Redis. */
 struct orphan {
@@ -21,6 +32,7 @@ struct orphan {
 
 struct lane {
 	char *name; /* "topic:partition", the key in the map */
+	struct feed *feed;
 	struct bytes topic; /* NUL-terminated */
 	struct bytes queue;
 	int32_t partition;
@@ -35,29 +47,23 @@ struct lane {
 	size_t n_orphans;
 };
 
-struct lanes {
-	struct map by_name;
-	struct lane *dirty;
-	bool commit_under_way;
-	int64_t commit_sent_us;
-	int64_t commit_at_us; /* 0 = nothing to commit */
-};
-
 #define SETTLE_COMMIT_US 100000
 
 void settle_deinit(struct worker *worker);
-struct lane *settle_lane(struct worker *worker, const char *topic, int32_t partition);
+struct lane *settle_lane(struct feed *feed, const char *topic, int32_t partition);
 /* `offset` was read. False where it is a repeat: to be ignored. */
 bool settle_take(struct lane *lane, int64_t offset);
 /* True where the record's task was found in hand (its job settles this offset now) or had ended. */
-bool settle_adopt(struct worker *worker, struct lane *lane, int64_t offset);
+bool settle_adopt(struct lane *lane, int64_t offset);
 bool settle_is_ours(const struct job *job);
 /* The job's fact is durable: its offset may be committed. */
 void settle_job(struct worker *worker, struct job *job);
-void settle_assigned(struct worker *worker, struct bus_partition *partitions, size_t n);
-void settle_revoked(struct worker *worker, const struct bus_partition *partitions, size_t n, bool lost);
-void settle_committed(struct worker *worker, const struct bus_partition *partitions, size_t n, enum mr_status status);
+void settle_assigned(struct feed *feed, struct bus_partition *partitions, size_t n);
+void settle_revoked(struct feed *feed, const struct bus_partition *partitions, size_t n, bool lost);
+void settle_committed(struct feed *feed, const struct bus_partition *partitions, size_t n, enum mr_status status);
 /* Commits what is due. */
-void settle_commit(struct worker *worker);
+void settle_commit(struct feed *feed);
+/* When that is, INT64_MAX where there is nothing. */
+int64_t settle_deadline_us(const struct feed *feed);
 
 #endif

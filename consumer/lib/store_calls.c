@@ -11,4 +11,5 @@ const struct store_calls store_calls_redis = {
 	.lease_end = store_lease_end,
 	.reassert = store_reassert,
 	.time_ms = store_time_ms,
+	.time_upper_ms = store_time_upper_ms,
 };

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* How many jobs keep their memory for the next ones. */
-#define WORKER_POOL_MAX 4096
+/* How long calls wait after Redis has refused one. */
+#define WORKER_REFUSED_US 500000
 
 static char *topic_named(const char *prefix, const char *name)
 {
@@ -23,7 +23,7 @@ struct worker *worker_new(const struct worker_config *config)
 {
 	struct worker *worker = mem_alloc(sizeof(*worker));
 
-	assert(config->slots > 0 && config->shards > 0 && config->max_jobs > 0);
+	assert(config->slots > 0 && config->queues > 0 && config->shards > 0 && config->max_jobs > 0);
 	worker->config = *config;
 	worker->incarnation = bytes_of(config->incarnation);
 	worker->topic_results = topic_named(config->prefix, "results");
@@ -31,6 +31,10 @@ struct worker *worker_new(const struct worker_config *config)
 	worker->topic_dead = topic_named(config->prefix, "dead");
 	worker->topic_tasks_prefix = topic_named(config->prefix, "tasks.");
 	worker->by_entry = mem_alloc(ledger_size(config->ledger) * sizeof(worker->by_entry[0]));
+	worker->n_feeds = config->queues;
+	worker->feeds = mem_alloc(config->queues * sizeof(worker->feeds[0]));
+	for (size_t i = 0; i < config->queues; i++)
+		worker->feeds[i].worker = worker;
 	worker->shards = mem_alloc((size_t)config->shards * sizeof(worker->shards[0]));
 	return worker;
 }
@@ -71,6 +75,7 @@ void worker_free(struct worker *worker)
 	arena_deinit(&worker->turn);
 	free(worker->by_entry);
 	free(worker->shards);
+	free(worker->feeds);
 	free(worker->topic_results);
 	free(worker->topic_journal);
 	free(worker->topic_dead);
@@ -82,7 +87,7 @@ static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t pa
 {
 	(void)partition;
 	(void)offset;
-	deliver_report(ctx, tag, status);
+	deliver_report(((struct feed *)ctx)->worker, tag, status);
 }
 
 static void on_assigned(void *ctx, struct bus_partition *partitions, size_t n)
@@ -109,10 +114,11 @@ static void on_health(void *ctx, enum mr_status status, const char *message)
 		log_warn("Kafka has a problem", LOG_S("status", mr_status_name(status)), LOG_S("detail", message));
 }
 
-struct bus_callbacks worker_bus_callbacks(struct worker *worker)
+struct bus_callbacks worker_bus_callbacks(struct worker *worker, size_t i)
 {
+	assert(i < worker->n_feeds);
 	return (struct bus_callbacks){
-		.ctx = worker,
+		.ctx = &worker->feeds[i],
 		.delivered = on_delivered,
 		.assigned = on_assigned,
 		.revoked = on_revoked,
@@ -121,9 +127,11 @@ struct bus_callbacks worker_bus_callbacks(struct worker *worker)
 	};
 }
 
-void worker_start(struct worker *worker, struct bus *bus, struct store *store, int64_t now_us)
+void worker_start(struct worker *worker, struct bus *const *buses, struct store *store, int64_t now_us)
 {
-	worker->bus = bus;
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		worker->feeds[i].bus = buses[i];
+	worker->bus = buses[0];
 	worker->store = store;
 	worker->now_us = now_us;
 	worker->lease_at_us = now_us;
@@ -179,7 +187,8 @@ void worker_tick(struct worker *worker, int64_t now_us)
 {
 	worker_clock(worker, now_us);
 	executor_poll(worker->config.executor, execute_event, worker);
-	bus_poll(worker->bus);
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		bus_poll(worker->feeds[i].bus);
 	wake_due(worker);
 	lease_tick(worker);
 	if (worker->draining)
@@ -191,7 +200,8 @@ void worker_tick(struct worker *worker, int64_t now_us)
 	result_clear_send(worker);
 	execute_release_send(worker);
 	claim_send(worker);
-	settle_commit(worker);
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		settle_commit(&worker->feeds[i]);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -203,8 +213,12 @@ int64_t worker_deadline_us(const struct worker *worker)
 {
 	int64_t at_us = earlier(timers_next_us(&worker->timers), lease_deadline_us(worker));
 
-	if (worker->lanes.commit_at_us)
-		at_us = earlier(at_us, worker->lanes.commit_under_way ? worker->now_us + 100000 : worker->lanes.commit_at_us);
+	if (worker->was_full && worker_has_room(worker))
+		return worker->now_us;
+	if (worker->now_us < worker->refused_until_us)
+		at_us = earlier(at_us, worker->refused_until_us);
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		at_us = earlier(at_us, settle_deadline_us(&worker->feeds[i]));
 	if (worker->draining)
 		at_us = earlier(at_us, drain_deadline_us(worker));
 	return at_us;
@@ -303,6 +317,13 @@ void worker_job_unreserve(struct worker *worker, struct job *job)
 	job->handle = 0;
 }
 
+void worker_job_forget(struct worker *worker, struct job *job)
+{
+	if (job->handle)
+		worker->by_entry[ledger_handle_index(job->handle)] = NULL;
+	job->handle = 0;
+}
+
 /* A bijection of the counter (the finaliser of splitmix64), so that no two claims of this worker have the same. */
 static uint64_t scramble(uint64_t x)
 {
@@ -347,9 +368,16 @@ void worker_batch_free(struct batch *batch)
 	batch->worker->batches = batch;
 }
 
-bool worker_batch_due(size_t waiting, size_t calls)
+bool worker_batch_due(const struct worker *worker, size_t waiting, size_t calls)
 {
-	if (waiting == 0 || calls >= WORKER_CALLS_MAX)
+	if (waiting == 0 || calls >= WORKER_CALLS_MAX || worker->now_us < worker->refused_until_us)
 		return false;
 	return calls == 0 || waiting >= WORKER_BATCH_FULL;
+}
+
+void worker_batch_refused(struct worker *worker, const char *call)
+{
+	if (worker->now_us >= worker->refused_until_us)
+		log_warn("Redis refused a call, it is repeated", LOG_S("call", call));
+	worker->refused_until_us = worker->now_us + WORKER_REFUSED_US;
 }

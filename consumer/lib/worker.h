@@ -30,6 +30,7 @@
 struct worker_config {
 	const char *incarnation; /* names it in claims and leases; borrowed, like all below */
 	const char *prefix;
+	size_t queues;
 	int shards;
 	size_t slots;                /* attempts at once */
 	size_t depth;                /* attempts that may wait in the executor's ring */
@@ -80,7 +81,10 @@ struct worker_counters {
 
 struct worker {
 	struct worker_config config;
-	struct bus *bus;
+	struct feed *feeds; /* one a task queue */
+	size_t n_feeds;
+	size_t next_feed; /* to take records from first */
+	struct bus *bus;  /* to write with: that of the first feed */
 	struct store *store;
 	struct bytes incarnation;
 	char *topic_results, *topic_journal, *topic_dead, *topic_tasks_prefix;
@@ -96,12 +100,14 @@ struct worker {
 	struct job_list fresh, ready, queued, running, finishing, releasing, clearing, journalling;
 	struct timers timers;
 
-	struct lanes lanes;
+	struct map lanes; /* by "topic:partition" */
 	struct map kinds;
 	struct kind *other_kind;
 
 	uint64_t nonces;
 	size_t claim_calls, finish_calls, release_calls, clear_calls;
+	int64_t refused_until_us; /* Redis refused a call for good: the next ones wait a little */
+	bool was_full;            /* records may have been left in Kafka */
 	struct batch *batches;
 	size_t ahead;             /* claimed and not started */
 	size_t ahead_slow;        /* of them, of slow or unknown types */
@@ -122,10 +128,10 @@ struct worker {
 
 struct worker *worker_new(const struct worker_config *config);
 void worker_free(struct worker *worker);
-/* To be given to the bus before worker_start. */
-struct bus_callbacks worker_bus_callbacks(struct worker *worker);
-/* Both are borrowed: free them before the worker. */
-void worker_start(struct worker *worker, struct bus *bus, struct store *store, int64_t now_us);
+/* For the bus of task queue i; a consumer group belongs to one queue. */
+struct bus_callbacks worker_bus_callbacks(struct worker *worker, size_t i);
+/* All are borrowed: free them before the worker. */
+void worker_start(struct worker *worker, struct bus *const *buses, struct store *store, int64_t now_us);
 /* The time of the callbacks that follow (store_poll outside a tick). */
 void worker_clock(struct worker *worker, int64_t now_us);
 /* Serves executor and bus, takes records, sends what is due. */
@@ -148,13 +154,17 @@ void worker_job_wake(struct worker *worker, struct job *job, int64_t delay_ms);
 /* A new entry of the ledger for its token; false where all are in use. */
 bool worker_job_reserve(struct worker *worker, struct job *job);
 void worker_job_unreserve(struct worker *worker, struct job *job);
+/* Leaves the entry as it is, for the supervisor. */
+void worker_job_forget(struct worker *worker, struct job *job);
 struct bytes worker_nonce(struct worker *worker, struct arena *arena);
 /* Redis' clock. */
 int64_t worker_time_ms(const struct worker *worker);
 struct batch *worker_batch_new(struct worker *worker);
 void worker_batch_free(struct batch *batch);
 /* Whether to send a batch of `waiting` now, with `calls` under way. */
-bool worker_batch_due(size_t waiting, size_t calls);
+bool worker_batch_due(const struct worker *worker, size_t waiting, size_t calls);
+/* Redis refused a batch for good (or the store is being closed). */
+void worker_batch_refused(struct worker *worker, const char *call);
 void worker_timer_due(struct worker *worker, struct job *job);
 
 /* 2 */
