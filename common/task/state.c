@@ -3,150 +3,124 @@
 
 #include <assert.h>
 
-#define MOVE(state)                                                                                                              \
-	{                                                                                                                        \
-		TRANSITION_MOVE, STATE_##state                                                                                   \
-	}
-#define FLAG                                                                                                                     \
-	{                                                                                                                        \
-		TRANSITION_FLAG, STATE_NONE                                                                                      \
-	}
-#define REPEAT                                                                                                                   \
-	{                                                                                                                        \
-		TRANSITION_REPEAT, STATE_NONE                                                                                    \
-	}
-#define WAIT                                                                                                                     \
-	{                                                                                                                        \
-		TRANSITION_WAIT, STATE_NONE                                                                                      \
-	}
-#define BUSY                                                                                                                     \
-	{                                                                                                                        \
-		TRANSITION_BUSY, STATE_NONE                                                                                      \
-	}
-#define STALE                                                                                                                    \
-	{                                                                                                                        \
-		TRANSITION_STALE, STATE_NONE                                                                                     \
-	}
-#define UNKNOWN                                                                                                                  \
-	{                                                                                                                        \
-		TRANSITION_UNKNOWN, STATE_NONE                                                                                   \
-	}
+/* clang-format off */
+#define MOVE(state) {TRANSITION_MOVE, STATE_##state}
+#define FLAG {TRANSITION_FLAG, STATE_NONE}
+#define REPEAT {TRANSITION_REPEAT, STATE_NONE}
+#define WAIT {TRANSITION_WAIT, STATE_NONE}
+#define BUSY {TRANSITION_BUSY, STATE_NONE}
+#define STALE {TRANSITION_STALE, STATE_NONE}
+#define UNKNOWN {TRANSITION_UNKNOWN, STATE_NONE}
 
 /*
  * A claim of a finished task is answered with the stored result (REPEAT). Apply on NONE is the replay of a shard whose data was lost. A finish on NONE
  * comes from a worker that re-applies it during recovery. Apply on FINISHED: a late record of a worker that is gone; the tombstone is written again.
  */
-static const struct transition table[STATES][EVENTS] =
-	{
-		[STATE_NONE] =
-			{
-				[EVENT_CLAIM] = MOVE(STARTED),
-				[EVENT_CLAIM_AGAIN] = UNKNOWN,
-				[EVENT_CLAIM_LOST] = UNKNOWN,
-				[EVENT_RELEASE] = UNKNOWN,
-				[EVENT_FINISH] = MOVE(FINISHED),
-				[EVENT_APPLY_STARTED] = MOVE(STARTED),
-				[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-				[EVENT_APPLY_WAITING] = MOVE(WAITING),
-				[EVENT_FIRE] = UNKNOWN,
-				[EVENT_TIME_OUT] = MOVE(FINISHED),
-				[EVENT_CANCEL] = FLAG,
-				[EVENT_REASSERT] = MOVE(STARTED),
-				[EVENT_RESTORE] = MOVE(FINISHED),
-				[EVENT_PUBLISHED] = UNKNOWN,
-				[EVENT_EXPIRE] = REPEAT,
-			},
-		[STATE_WAITING] =
-			{
-				[EVENT_CLAIM] = BUSY,
-				[EVENT_CLAIM_AGAIN] = BUSY,
-				[EVENT_CLAIM_LOST] = BUSY,
-				[EVENT_RELEASE] = STALE,
-				[EVENT_FINISH] = STALE,
-				[EVENT_APPLY_STARTED] = STALE,
-				[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-				[EVENT_APPLY_WAITING] = REPEAT,
-				[EVENT_FIRE] = MOVE(SCHEDULED),
-				[EVENT_TIME_OUT] = MOVE(FINISHED),
-				[EVENT_CANCEL] = MOVE(FINISHED),
-				[EVENT_REASSERT] = STALE,
-				[EVENT_RESTORE] = MOVE(FINISHED),
-				[EVENT_PUBLISHED] = STALE,
-				[EVENT_EXPIRE] = STALE,
-			},
-		[STATE_SCHEDULED] =
-			{
-				[EVENT_CLAIM] = MOVE(STARTED),
-				[EVENT_CLAIM_AGAIN] = BUSY,
-				[EVENT_CLAIM_LOST] = MOVE(STARTED),
-				[EVENT_RELEASE] = REPEAT,
-				[EVENT_FINISH] = STALE,
-				[EVENT_APPLY_STARTED] = STALE,
-				[EVENT_APPLY_BACKOFF] = STALE,
-				[EVENT_APPLY_WAITING] = MOVE(WAITING),
-				[EVENT_FIRE] = REPEAT,
-				[EVENT_TIME_OUT] = MOVE(FINISHED),
-				[EVENT_CANCEL] = MOVE(FINISHED),
-				[EVENT_REASSERT] = MOVE(STARTED),
-				[EVENT_RESTORE] = MOVE(FINISHED),
-				[EVENT_PUBLISHED] = FLAG,
-				[EVENT_EXPIRE] = STALE,
-			},
-		[STATE_STARTED] =
-			{
-				[EVENT_CLAIM] = REPEAT,
-				[EVENT_CLAIM_AGAIN] = WAIT,
-				[EVENT_CLAIM_LOST] = MOVE(STARTED),
-				[EVENT_RELEASE] = MOVE(SCHEDULED),
-				[EVENT_FINISH] = MOVE(FINISHED),
-				[EVENT_APPLY_STARTED] = FLAG,
-				[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-				[EVENT_APPLY_WAITING] = MOVE(WAITING),
-				[EVENT_FIRE] = STALE,
-				[EVENT_TIME_OUT] = MOVE(FINISHED),
-				[EVENT_CANCEL] = FLAG,
-				[EVENT_REASSERT] = REPEAT,
-				[EVENT_RESTORE] = MOVE(FINISHED),
-				[EVENT_PUBLISHED] = STALE,
-				[EVENT_EXPIRE] = STALE,
-			},
-		[STATE_BACKING_OFF] =
-			{
-				[EVENT_CLAIM] = STALE,
-				[EVENT_CLAIM_AGAIN] = BUSY,
-				[EVENT_CLAIM_LOST] = STALE,
-				[EVENT_RELEASE] = STALE,
-				[EVENT_FINISH] = STALE,
-				[EVENT_APPLY_STARTED] = STALE,
-				[EVENT_APPLY_BACKOFF] = REPEAT,
-				[EVENT_APPLY_WAITING] = MOVE(WAITING),
-				[EVENT_FIRE] = MOVE(SCHEDULED),
-				[EVENT_TIME_OUT] = MOVE(FINISHED),
-				[EVENT_CANCEL] = MOVE(FINISHED),
-				[EVENT_REASSERT] = STALE,
-				[EVENT_RESTORE] = MOVE(FINISHED),
-				[EVENT_PUBLISHED] = STALE,
-				[EVENT_EXPIRE] = STALE,
-			},
-		[STATE_FINISHED] =
-			{
-				[EVENT_CLAIM] = REPEAT,
-				[EVENT_CLAIM_AGAIN] = REPEAT,
-				[EVENT_CLAIM_LOST] = REPEAT,
-				[EVENT_RELEASE] = STALE,
-				[EVENT_FINISH] = REPEAT,
-				[EVENT_APPLY_STARTED] = STALE,
-				[EVENT_APPLY_BACKOFF] = STALE,
-				[EVENT_APPLY_WAITING] = STALE,
-				[EVENT_FIRE] = STALE,
-				[EVENT_TIME_OUT] = STALE,
-				[EVENT_CANCEL] = STALE,
-				[EVENT_REASSERT] = STALE,
-				[EVENT_RESTORE] = REPEAT,
-				[EVENT_PUBLISHED] = FLAG,
-				[EVENT_EXPIRE] = MOVE(NONE),
-			},
+static const struct transition table[STATES][EVENTS] = {
+	[STATE_NONE] = {
+		[EVENT_CLAIM] = MOVE(STARTED),
+		[EVENT_CLAIM_AGAIN] = UNKNOWN,
+		[EVENT_CLAIM_LOST] = UNKNOWN,
+		[EVENT_RELEASE] = UNKNOWN,
+		[EVENT_FINISH] = MOVE(FINISHED),
+		[EVENT_APPLY_STARTED] = MOVE(STARTED),
+		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
+		[EVENT_APPLY_WAITING] = MOVE(WAITING),
+		[EVENT_FIRE] = UNKNOWN,
+		[EVENT_TIME_OUT] = MOVE(FINISHED),
+		[EVENT_CANCEL] = FLAG,
+		[EVENT_REASSERT] = MOVE(STARTED),
+		[EVENT_RESTORE] = MOVE(FINISHED),
+		[EVENT_PUBLISHED] = UNKNOWN,
+		[EVENT_EXPIRE] = REPEAT,
+	},
+	[STATE_WAITING] = {
+		[EVENT_CLAIM] = BUSY,
+		[EVENT_CLAIM_AGAIN] = BUSY,
+		[EVENT_CLAIM_LOST] = BUSY,
+		[EVENT_RELEASE] = STALE,
+		[EVENT_FINISH] = STALE,
+		[EVENT_APPLY_STARTED] = STALE,
+		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
+		[EVENT_APPLY_WAITING] = REPEAT,
+		[EVENT_FIRE] = MOVE(SCHEDULED),
+		[EVENT_TIME_OUT] = MOVE(FINISHED),
+		[EVENT_CANCEL] = MOVE(FINISHED),
+		[EVENT_REASSERT] = STALE,
+		[EVENT_RESTORE] = MOVE(FINISHED),
+		[EVENT_PUBLISHED] = STALE,
+		[EVENT_EXPIRE] = STALE,
+	},
+	[STATE_SCHEDULED] = {
+		[EVENT_CLAIM] = MOVE(STARTED),
+		[EVENT_CLAIM_AGAIN] = BUSY,
+		[EVENT_CLAIM_LOST] = MOVE(STARTED),
+		[EVENT_RELEASE] = REPEAT,
+		[EVENT_FINISH] = STALE,
+		[EVENT_APPLY_STARTED] = STALE,
+		[EVENT_APPLY_BACKOFF] = STALE,
+		[EVENT_APPLY_WAITING] = MOVE(WAITING),
+		[EVENT_FIRE] = REPEAT,
+		[EVENT_TIME_OUT] = MOVE(FINISHED),
+		[EVENT_CANCEL] = MOVE(FINISHED),
+		[EVENT_REASSERT] = MOVE(STARTED),
+		[EVENT_RESTORE] = MOVE(FINISHED),
+		[EVENT_PUBLISHED] = FLAG,
+		[EVENT_EXPIRE] = STALE,
+	},
+	[STATE_STARTED] = {
+		[EVENT_CLAIM] = REPEAT,
+		[EVENT_CLAIM_AGAIN] = WAIT,
+		[EVENT_CLAIM_LOST] = MOVE(STARTED),
+		[EVENT_RELEASE] = MOVE(SCHEDULED),
+		[EVENT_FINISH] = MOVE(FINISHED),
+		[EVENT_APPLY_STARTED] = FLAG,
+		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
+		[EVENT_APPLY_WAITING] = MOVE(WAITING),
+		[EVENT_FIRE] = STALE,
+		[EVENT_TIME_OUT] = MOVE(FINISHED),
+		[EVENT_CANCEL] = FLAG,
+		[EVENT_REASSERT] = REPEAT,
+		[EVENT_RESTORE] = MOVE(FINISHED),
+		[EVENT_PUBLISHED] = STALE,
+		[EVENT_EXPIRE] = STALE,
+	},
+	[STATE_BACKING_OFF] = {
+		[EVENT_CLAIM] = STALE,
+		[EVENT_CLAIM_AGAIN] = BUSY,
+		[EVENT_CLAIM_LOST] = STALE,
+		[EVENT_RELEASE] = STALE,
+		[EVENT_FINISH] = STALE,
+		[EVENT_APPLY_STARTED] = STALE,
+		[EVENT_APPLY_BACKOFF] = REPEAT,
+		[EVENT_APPLY_WAITING] = MOVE(WAITING),
+		[EVENT_FIRE] = MOVE(SCHEDULED),
+		[EVENT_TIME_OUT] = MOVE(FINISHED),
+		[EVENT_CANCEL] = MOVE(FINISHED),
+		[EVENT_REASSERT] = STALE,
+		[EVENT_RESTORE] = MOVE(FINISHED),
+		[EVENT_PUBLISHED] = STALE,
+		[EVENT_EXPIRE] = STALE,
+	},
+	[STATE_FINISHED] = {
+		[EVENT_CLAIM] = REPEAT,
+		[EVENT_CLAIM_AGAIN] = REPEAT,
+		[EVENT_CLAIM_LOST] = REPEAT,
+		[EVENT_RELEASE] = STALE,
+		[EVENT_FINISH] = REPEAT,
+		[EVENT_APPLY_STARTED] = STALE,
+		[EVENT_APPLY_BACKOFF] = STALE,
+		[EVENT_APPLY_WAITING] = STALE,
+		[EVENT_FIRE] = STALE,
+		[EVENT_TIME_OUT] = STALE,
+		[EVENT_CANCEL] = STALE,
+		[EVENT_REASSERT] = STALE,
+		[EVENT_RESTORE] = REPEAT,
+		[EVENT_PUBLISHED] = FLAG,
+		[EVENT_EXPIRE] = MOVE(NONE),
+	},
 };
+/* clang-format on */
 
 static const struct {
 	const char *name;

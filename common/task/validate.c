@@ -15,11 +15,22 @@ static enum mr_status bad(struct mr_error *err, const char *field, const char *w
 	return mr_error_set(err, MR_EBAD_RECORD, field, "field %s %s", field, what);
 }
 
+/* Most ids are, and one look at each byte is enough for them. */
+static bool is_printable_ascii(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] < 0x20 || text.data[i] == 0x7f)
+			return false;
+	return true;
+}
+
 enum mr_status task_id_check(struct bytes id, const char *field, struct mr_error *err)
 {
 	if (id.len < 1 || id.len > TASK_ID_MAX_BYTES)
 		return mr_error_set(err, MR_EBAD_RECORD, field, "field %s must have 1 to %d bytes, got %zu", field,
 				    TASK_ID_MAX_BYTES, id.len);
+	if (is_printable_ascii(id))
+		return MR_OK;
 	if (!bytes_is_utf8(id))
 		return bad(err, field, "must be valid UTF-8");
 	if (!bytes_has_no_controls(id))

@@ -74,6 +74,21 @@ const char *json_leaf_kind(struct bytes token)
 	}
 }
 
+void json_append_int(struct buf *out, int64_t value)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+	do {
+		digits[--i] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left > 0);
+	if (value < 0)
+		digits[--i] = '-';
+	buf_append(out, digits + i, sizeof(digits) - i);
+}
+
 void json_append_double(struct buf *out, double value)
 {
 	char text[40];

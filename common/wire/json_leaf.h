@@ -15,6 +15,7 @@ bool json_leaf_double(struct bytes token, double *ret);
 /* "a string", "an object": what kind of value `token` is, for messages. */
 const char *json_leaf_kind(struct bytes token);
 
+void json_append_int(struct buf *out, int64_t value);
 /* The shortest text that reads back as the same number; NaN and infinities as strings, as Avro's own JSON encoding has them. */
 void json_append_double(struct buf *out, double value);
 

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/reader.h"
 
-#include <stdio.h>
-
 #include "wire/json_leaf.h"
 
 #define VARINT_MAX_BYTES 10
 
+/* A path that does not fit is cut: its front is what helps. */
 void reader_in_field(struct reader *reader, const char *name)
 {
-	char path[READER_PATH_BYTES];
-	int len = snprintf(path, sizeof(path), "%s%s%s", name, reader->path[0] && reader->path[0] != '[' ? "." : "",
-			   reader->path);
+	size_t separator = reader->path[0] && reader->path[0] != '[';
+	size_t name_len = strnlen(name, READER_PATH_BYTES - 2);
+	size_t start = name_len + separator;
+	size_t tail_len = strnlen(reader->path, READER_PATH_BYTES - 1 - start);
 
-	(void)len; /* a path that does not fit is cut: its front is what helps */
-	memcpy(reader->path, path, sizeof(path));
+	memmove(reader->path + start, reader->path, tail_len);
+	reader->path[start + tail_len] = '\0';
+	memcpy(reader->path, name, name_len);
+	if (separator)
+		reader->path[name_len] = '.';
 }
 
 enum mr_status reader_error(const struct reader *reader, const char *subject, struct mr_error *err)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "wire/json_leaf.h"
@@ -124,7 +123,7 @@ static bool number_print(const struct node *node, struct reader *reader, struct 
 	} else {
 		if (!reader_long(reader, &number))
 			return false;
-		buf_printf(out, "%" PRId64, number);
+		json_append_int(out, number);
 	}
 	return true;
 }

@@ -44,17 +44,18 @@
 		.count_offset = offsetof(struct s, count), .shape = &(of)                                                        \
 	}
 /* A payload `member` whose fields are called `field`, `type_name` and `encoding_name`. */
-#define PAYLOAD(s, member, field, type_name, encoding_name)                                                                      \
-	{.name = field,                                                                                                          \
-	 .kind = SHAPE_PAYLOAD,                                                                                                  \
-	 .offset = offsetof(struct s, member),                                                                                   \
-	 .base64 = field "_base64",                                                                                              \
-	 .content_type = type_name,                                                                                              \
-	 .encoding = encoding_name},                                                                                             \
-		{.name = type_name, .kind = SHAPE_TEXT, .offset = offsetof(struct s, member.content_type)},                      \
+#define PAYLOAD_TEXT(s, member, field_name)                                                                                      \
 	{                                                                                                                        \
-		.name = encoding_name, .kind = SHAPE_TEXT, .offset = offsetof(struct s, member.encoding)                         \
+		.name = field_name, .kind = SHAPE_TEXT, .offset = offsetof(struct s, member), .of_payload = true                 \
 	}
+#define PAYLOAD_DATA(s, member, field, type_name, encoding_name)                                                                 \
+	{                                                                                                                        \
+		.name = field, .kind = SHAPE_PAYLOAD, .offset = offsetof(struct s, member), .base64 = field "_base64",           \
+		.content_type = type_name, .encoding = encoding_name                                                             \
+	}
+#define PAYLOAD(s, member, field, type_name, encoding_name)                                                                      \
+	PAYLOAD_DATA(s, member, field, type_name, encoding_name), PAYLOAD_TEXT(s, member.content_type, type_name),               \
+		PAYLOAD_TEXT(s, member.encoding, encoding_name)
 
 static void init_task(void *structure)
 {

@@ -40,6 +40,7 @@ struct shape_field {
 	const char *base64;       /* PAYLOAD: the other name in JSON */
 	const char *content_type; /* PAYLOAD: names of its other fields */
 	const char *encoding;
+	bool of_payload; /* TEXT: content type or encoding of a payload: in JSON written with it or not at all */
 };
 
 struct shape {

@@ -306,9 +306,17 @@ static void unknown_field(struct json_reader *r, const struct shape *shape, stru
 				 nearest ? nearest : "");
 }
 
-static int find(const struct shape *shape, struct bytes name, bool *ret_base64)
+struct members {
+	uint64_t seen[2];   /* by field; [1]: as base64 */
+	uint64_t json_form; /* payloads given as JSON */
+	size_t expected;    /* field that comes next where they come in the order of the schema */
+};
+
+static int find(const struct shape *shape, struct bytes name, size_t expected, bool *ret_base64)
 {
 	*ret_base64 = false;
+	if (expected < shape->n && bytes_is(name, shape->fields[expected].name))
+		return (int)expected;
 	int index = shape_find(shape, name);
 	for (size_t i = 0; index < 0 && i < shape->n; i++) {
 		if (shape->fields[i].base64 && bytes_is(name, shape->fields[i].base64)) {
@@ -319,33 +327,41 @@ static int find(const struct shape *shape, struct bytes name, bool *ret_base64)
 	return index;
 }
 
-struct members {
-	uint64_t seen[2];   /* by field; [1]: as base64 */
-	uint64_t json_form; /* payloads given as JSON */
-};
-
-static void member_read(struct json_reader *r, const struct shape *shape, struct bytes quoted, struct bytes value,
+static void member_read(struct json_reader *r, const struct shape_field *field, size_t index, bool base64, struct bytes value,
 			struct members *members, void *structure)
 {
-	struct bytes name;
-	bool base64;
-
-	if (!json_leaf_text(quoted, r->arena, &name)) {
-		unknown_field(r, shape, quoted);
-		return;
-	}
-	int index = find(shape, name, &base64);
-	if (index < 0) {
-		unknown_field(r, shape, name);
-		return;
-	}
-	const struct shape_field *field = &shape->fields[index];
 	uint64_t bit = UINT64_C(1) << index;
+
 	if (members->seen[base64] & bit)
 		fail(r, base64 ? field->base64 : field->name, "is given twice");
 	members->seen[base64] |= bit;
+	members->expected = index + 1;
 	if (field_read(r, field, value, base64, structure) && field->kind == SHAPE_PAYLOAD && !base64)
 		members->json_form |= bit;
+}
+
+/* The member whose name (in its quotes) was read. False: not JSON. */
+static bool member_scan(struct json_reader *r, const struct shape *shape, struct bytes quoted, struct json_scan *scan,
+			struct members *members, void *structure)
+{
+	struct bytes name, value;
+	bool base64 = false;
+	int index = -1;
+
+	if (json_leaf_text(quoted, r->arena, &name))
+		index = find(shape, name, members->expected, &base64);
+	else
+		name = quoted;
+	const struct shape_field *field = index >= 0 ? &shape->fields[index] : NULL;
+	/* Payloads may be as deep as any JSON value that an activity returns; what wraps them comes on top. */
+	int max_depth = field && field->kind == SHAPE_PAYLOAD ? JSON_DEPTH_MAX : JSON_RECORD_DEPTH_MAX;
+	if (!json_scan_value(scan, max_depth, &value))
+		return false;
+	if (field)
+		member_read(r, field, (size_t)index, base64, value, members, structure);
+	else
+		unknown_field(r, shape, name);
+	return true;
 }
 
 static void members_finish(struct json_reader *r, const struct shape *shape, const struct members *members, void *structure)
@@ -360,15 +376,6 @@ static void members_finish(struct json_reader *r, const struct shape *shape, con
 	}
 }
 
-/* Payloads may be as deep as any JSON value that an activity returns; what wraps them comes on top. */
-static int depth_of(const struct shape *shape, struct bytes quoted)
-{
-	struct bytes name = {quoted.data + 1, quoted.len - 2};
-	int index = shape_find(shape, name);
-
-	return index >= 0 && shape->fields[index].kind == SHAPE_PAYLOAD ? JSON_DEPTH_MAX : JSON_RECORD_DEPTH_MAX - 2;
-}
-
 static void not_json(struct json_reader *r, struct bytes text, const struct json_scan *scan)
 {
 	if (r->status == MR_OK)
@@ -380,7 +387,7 @@ static void object_read(struct json_reader *r, const struct shape *shape, struct
 {
 	struct json_scan scan = json_scan_of(text);
 	struct members members = {.json_form = 0};
-	struct bytes name, value;
+	struct bytes name;
 	enum json_next next;
 	bool first = true;
 
@@ -391,11 +398,10 @@ static void object_read(struct json_reader *r, const struct shape *shape, struct
 		return;
 	}
 	while ((next = json_scan_member(&scan, &first, &name)) == JSON_NEXT_ITEM) {
-		if (!json_scan_value(&scan, depth_of(shape, name), &value)) {
+		if (!member_scan(r, shape, name, &scan, &members, structure)) {
 			not_json(r, text, &scan);
 			return;
 		}
-		member_read(r, shape, name, value, &members, structure);
 	}
 	if (next == JSON_NEXT_BAD || !json_scan_end(&scan)) {
 		not_json(r, text, &scan);

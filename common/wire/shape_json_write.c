@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <inttypes.h>
 
 #include "wire/json_leaf.h"
 #include "wire/json_scan.h"
@@ -106,10 +105,10 @@ static void value_write(struct json_writer *w, const struct shape_field *field, 
 		raw_write(w, trimmed(((const struct payload *)member)->data));
 		break;
 	case SHAPE_LONG:
-		buf_printf(w->out, "%" PRId64, *(const int64_t *)member);
+		json_append_int(w->out, *(const int64_t *)member);
 		break;
 	case SHAPE_INT:
-		buf_printf(w->out, "%d", *(const int *)member);
+		json_append_int(w->out, *(const int *)member);
 		break;
 	case SHAPE_DOUBLE:
 		json_append_double(w->out, *(const double *)member);
@@ -118,7 +117,7 @@ static void value_write(struct json_writer *w, const struct shape_field *field, 
 		buf_append_bytes(w->out, *(const bool *)member ? BYTES_LIT("true") : BYTES_LIT("false"));
 		break;
 	case SHAPE_ENUM:
-		buf_printf(w->out, "\"%s\"", field->names[shape_enum_get(member)]);
+		wire_append_json_string(w->out, bytes_of(field->names[shape_enum_get(member)]));
 		break;
 	case SHAPE_STRUCT:
 		object_write(w, field->shape, member);
@@ -135,23 +134,13 @@ static void value_write(struct json_writer *w, const struct shape_field *field, 
 	}
 }
 
-/* Content type and codec of a payload are written with it, or not at all. */
-static bool belongs_to_payload(const struct shape *shape, const struct shape_field *field)
-{
-	for (size_t i = 0; i < shape->n; i++)
-		if (shape->fields[i].kind == SHAPE_PAYLOAD &&
-		    (shape->fields[i].content_type == field->name || shape->fields[i].encoding == field->name))
-			return true;
-	return false;
-}
-
 /* Options that are no JSON object would break the record. */
 static bool is_writable(const struct shape_field *field, const void *member)
 {
 	return field->kind != SHAPE_OBJECT || wire_is_json(((const struct payload *)member)->data);
 }
 
-static void field_write(struct json_writer *w, const struct shape *shape, const struct shape_field *field, const void *structure)
+static void field_write(struct json_writer *w, const struct shape_field *field, const void *structure)
 {
 	const void *member = shape_member_of(structure, field);
 
@@ -161,7 +150,7 @@ static void field_write(struct json_writer *w, const struct shape *shape, const 
 		payload_write(w, field, member);
 	} else if (field->kind == SHAPE_LINK) {
 		link_write(w, field, member);
-	} else if (field->kind != SHAPE_TEXT || !belongs_to_payload(shape, field)) {
+	} else if (!field->of_payload) {
 		name_write(w, field->name);
 		value_write(w, field, structure);
 	}
@@ -171,7 +160,7 @@ static void object_write(struct json_writer *w, const struct shape *shape, const
 {
 	buf_append_char(w->out, '{');
 	for (size_t i = 0; i < shape->n; i++)
-		field_write(w, shape, &shape->fields[i], structure);
+		field_write(w, &shape->fields[i], structure);
 	buf_append_char(w->out, '}');
 }
 

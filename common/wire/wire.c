@@ -167,7 +167,7 @@ static enum mr_status version_of(const struct wire *wire, enum kind kind, struct
 static enum mr_status decode_avro(const struct wire *wire, enum kind kind, struct bytes value, struct arena *arena,
 				  void *structure, const uint8_t **ret_read, struct mr_error *err)
 {
-	const struct version *version;
+	const struct version *version = NULL;
 
 	shapes[kind]->init(structure);
 	enum mr_status status = version_of(wire, kind, value, &version, err);
