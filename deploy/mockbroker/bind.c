@@ -11,6 +11,20 @@
 static atomic_int forced_port;
 static atomic_int used;
 
+int bind_probe(uint16_t port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int on = 1, err = 0;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || syscall(SYS_bind, fd, &in, sizeof(in)) < 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
 void bind_force_port(uint16_t port)
 {
 	atomic_store(&forced_port, port);

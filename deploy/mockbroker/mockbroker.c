@@ -54,18 +54,26 @@ static const struct conf_program PROGRAM = {
 static rd_kafka_mock_cluster_t *start(uint16_t port, rd_kafka_t **ret_rk)
 {
 	rd_kafka_mock_cluster_t *cluster;
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	char text[256];
-	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, text, sizeof(text));
+	rd_kafka_t *rk;
+	int err = bind_probe(port);
 
+	if (err) {
+		fprintf(stderr, "millrace-mockbroker: cannot listen on 127.0.0.1:%d: %s\n", port, strerror(err));
+		return NULL;
+	}
+	rd_kafka_conf_set(conf, "log_level", "3", NULL, 0);
+	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
 	if (!rk) {
 		fprintf(stderr, "millrace-mockbroker: librdkafka: %s\n", text);
+		rd_kafka_conf_destroy(conf);
 		return NULL;
 	}
 	bind_force_port(port);
-	errno = 0;
 	cluster = rd_kafka_mock_cluster_new(rk, 1);
 	if (!cluster) {
-		fprintf(stderr, "millrace-mockbroker: cannot listen on 127.0.0.1:%d: %s\n", port, strerror(errno ? errno : EADDRINUSE));
+		fprintf(stderr, "millrace-mockbroker: librdkafka has no mock cluster for us\n");
 	} else if (!bind_port_was_used()) {
 		fprintf(stderr, "millrace-mockbroker: librdkafka %s does not let its port be chosen; it must be linked dynamically\n", rd_kafka_version_str());
 		rd_kafka_mock_cluster_destroy(cluster);
