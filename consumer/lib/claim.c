@@ -211,12 +211,15 @@ static void claimed(void *ctx, enum mr_status status, const struct claim_answer 
 	assert(status || n == batch->n);
 	if (status)
 		worker_batch_refused(worker, "claim");
+	for (size_t i = 0; i < batch->n; i++)
+		if (!status && !goes_back(worker, batch->jobs[i], answers[i].verdict)) {
+			answered(worker, batch->jobs[i], &answers[i]);
+			batch->jobs[i] = NULL;
+		}
 	/* From the back, so that those that go to the front of the line keep their order. */
 	for (size_t i = batch->n; i-- > 0;)
-		if (status || goes_back(worker, batch->jobs[i], answers[i].verdict))
+		if (batch->jobs[i])
 			unclaim(worker, batch->jobs[i]);
-		else
-			answered(worker, batch->jobs[i], &answers[i]);
 	worker_batch_free(batch);
 }
 

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "consumer/world_impl.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+static struct fake_bus *fake(struct bus *bus)
+{
+	return (struct fake_bus *)(void *)bus;
+}
+
+static void bus_nothing(struct bus *bus)
+{
+	(void)bus;
+}
+
+static struct headers copy_headers(struct arena *arena, struct headers headers)
+{
+	struct header *items = arena_alloc(arena, (headers.len + 1) * sizeof(items[0]));
+
+	for (size_t i = 0; i < headers.len; i++) {
+		items[i].name = arena_copy(arena, headers.items[i].name);
+		items[i].value = arena_copy(arena, headers.items[i].value);
+	}
+	return (struct headers){items, headers.len};
+}
+
+static enum mr_status produce(struct bus *bus, const struct bus_record *record, void *tag)
+{
+	struct fake_bus *b = fake(bus);
+	struct fake_record *copy = mem_alloc(sizeof(*copy));
+
+	copy->record.topic = arena_copy(&copy->arena, bytes_of(record->topic)).data;
+	copy->record.partition = record->partition;
+	copy->record.key = arena_copy(&copy->arena, record->key);
+	copy->record.value = arena_copy(&copy->arena, record->value);
+	copy->record.headers = copy_headers(&copy->arena, record->headers);
+	copy->tag = tag;
+	copy->open = true;
+	copy->next = b->newest;
+	b->newest = copy;
+	b->outstanding++;
+	world_note(b->world, "%s %s %.*s", bytes_present(record->value) ? "produce" : "tombstone", record->topic, BYTES_ARG(record->key));
+	return MR_OK;
+}
+
+static size_t outstanding(struct bus *bus)
+{
+	return fake(bus)->outstanding;
+}
+
+static size_t take_any(struct bus *bus, struct bus_message **ret, size_t max)
+{
+	struct fake_bus *b = fake(bus);
+	size_t n = 0;
+
+	while (n < max && b->head) {
+		ret[n++] = &b->head->message;
+		b->head = b->head->next;
+		if (!b->head)
+			b->tail = NULL;
+	}
+	return n;
+}
+
+static void message_free(struct bus *bus, struct bus_message *message)
+{
+	struct fake_message *m = message->impl;
+
+	(void)bus;
+	arena_deinit(&m->arena);
+	free(m);
+}
+
+static void commit(struct bus *bus, const struct bus_partition *partitions, size_t n)
+{
+	struct fake_bus *b = fake(bus);
+
+	for (size_t i = 0; i < n; i++)
+		world_note(b->world, "commit %d:%lld", (int)partitions[i].partition, (long long)partitions[i].offset);
+	b->callbacks.committed(b->callbacks.ctx, partitions, n, MR_OK);
+}
+
+static enum mr_status commit_now(struct bus *bus, const struct bus_partition *partitions, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		world_note(fake(bus)->world, "commit_now %d:%lld", (int)partitions[i].partition, (long long)partitions[i].offset);
+	return MR_OK;
+}
+
+static void leave(struct bus *bus)
+{
+	world_note(fake(bus)->world, "leave");
+	fake(bus)->left = true;
+}
+
+static bool left(struct bus *bus)
+{
+	return fake(bus)->left;
+}
+
+static const struct bus_ops ops = {
+	.poll = bus_nothing,
+	.produce = produce,
+	.outstanding = outstanding,
+	.take_any = take_any,
+	.message_free = message_free,
+	.commit = commit,
+	.commit_now = commit_now,
+	.leave = leave,
+	.left = left,
+};
+
+void fake_bus_init(struct world *world)
+{
+	world->bus = (struct fake_bus){.bus = {&ops}, .world = world};
+	world->bus.callbacks = worker_bus_callbacks(world->worker, 0);
+}
+
+void fake_bus_deinit(struct world *world)
+{
+	struct bus_message *message;
+
+	while (take_any(&world->bus.bus, &message, 1))
+		message_free(&world->bus.bus, message);
+	while (world->bus.newest) {
+		struct fake_record *record = world->bus.newest;
+
+		world->bus.newest = record->next;
+		arena_deinit(&record->arena);
+		free(record);
+	}
+}
+
+void world_assign(struct world *world, int32_t partition)
+{
+	struct bus_partition p = {WORLD_TOPIC, partition, BUS_OFFSET_COMMITTED};
+
+	world->bus.callbacks.assigned(world->bus.callbacks.ctx, &p, 1);
+}
+
+void world_revoke(struct world *world, int32_t partition)
+{
+	struct bus_partition p = {WORLD_TOPIC, partition, 0};
+
+	world->bus.callbacks.revoked(world->bus.callbacks.ctx, &p, 1, false);
+}
+
+static struct fake_message *message_new(int32_t partition, int64_t offset, const char *json)
+{
+	struct fake_message *m = mem_alloc(sizeof(*m));
+
+	m->message.topic = WORLD_TOPIC;
+	m->message.partition = partition;
+	m->message.offset = offset;
+	m->message.timestamp_ms = 1000000;
+	m->message.value = arena_copy(&m->arena, bytes_of(json));
+	m->message.key = BYTES_LIT("record key");
+	m->message.impl = m;
+	return m;
+}
+
+static void add(struct world *world, struct fake_message *m)
+{
+	if (world->bus.tail)
+		world->bus.tail->next = m;
+	else
+		world->bus.head = m;
+	world->bus.tail = m;
+}
+
+int64_t world_record(struct world *world, int32_t partition, const char *json)
+{
+	int64_t offset = world->bus.next_offset[partition]++;
+
+	add(world, message_new(partition, offset, json));
+	return offset;
+}
+
+int64_t world_record_again(struct world *world, int32_t partition, int64_t offset, const char *json)
+{
+	add(world, message_new(partition, offset, json));
+	return offset;
+}
+
+int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt)
+{
+	int64_t offset = world->bus.next_offset[partition]++;
+	struct fake_message *m = message_new(partition, offset, json);
+	struct header *items = arena_alloc(&m->arena, 3 * sizeof(items[0]));
+
+	items[0] = (struct header){BYTES_LIT(HEADER_KEY), bytes_of(key)};
+	items[1] = (struct header){BYTES_LIT(HEADER_RUN), bytes_of(run)};
+	items[2] = (struct header){BYTES_LIT(HEADER_ATTEMPT), arena_printf(&m->arena, "%d", attempt)};
+	m->message.headers = (struct headers){items, 3};
+	add(world, m);
+	return offset;
+}
+
+/* The oldest first, as Kafka does. */
+static struct fake_record *oldest_open(struct fake_bus *b)
+{
+	struct fake_record *found = NULL;
+
+	for (struct fake_record *record = b->newest; record; record = record->next)
+		if (record->open)
+			found = record;
+	return found;
+}
+
+size_t world_ack(struct world *world, enum mr_status status)
+{
+	struct fake_bus *b = &world->bus;
+	struct fake_record *record;
+	size_t n = b->outstanding;
+
+	for (size_t i = 0; i < n && (record = oldest_open(b)); i++) {
+		record->open = false;
+		b->outstanding--;
+		b->callbacks.delivered(b->callbacks.ctx, record->tag, status, 0, 0);
+	}
+	return n;
+}
+
+static const struct fake_record *newest(const struct world *world, const char *topic)
+{
+	for (const struct fake_record *record = world->bus.newest; record; record = record->next)
+		if (strcmp(record->record.topic, topic) == 0)
+			return record;
+	fail_msg("nothing was written to %s", topic);
+	return NULL;
+}
+
+struct bytes world_value_bytes(struct world *world, const char *topic)
+{
+	return newest(world, topic)->record.value;
+}
+
+const char *world_value(struct world *world, const char *topic)
+{
+	return world_value_bytes(world, topic).data;
+}
+
+const char *world_header(struct world *world, const char *topic, const char *name)
+{
+	struct headers headers = newest(world, topic)->record.headers;
+
+	for (size_t i = 0; i < headers.len; i++)
+		if (bytes_is(headers.items[i].name, name))
+			return headers.items[i].value.data;
+	return NULL;
+}
