@@ -15,7 +15,10 @@
 void claim_queue(struct worker *worker, struct job *job)
 {
 	assert(job->state == JOB_FRESH);
-	job_list_push(&worker->fresh, job);
+	if (delay_applies(worker, job))
+		delay_begin(worker, job);
+	else
+		job_list_push(&worker->fresh, job);
 }
 
 /* Only the rule that no attempt follows a lost one is asked here; how many there may be the script counts. */

@@ -9,8 +9,8 @@
 #include "lib/registry.h"
 #include "lib/worker.h"
 
-/* The same record again would make the same answer: its place names both. */
 #define DEAD_RETRY_MS 200
+#define DEAD_TELL_US 1000000
 
 static struct bytes reason_of(struct job *job, const struct mr_error *err)
 {
@@ -90,12 +90,25 @@ static void look(struct worker *worker, struct job *job)
 	worker_job_wake(worker, job, DEAD_RETRY_MS);
 }
 
+/* Whoever writes bad records must not fill the log: one line a second. */
+static void tell(struct worker *worker, const struct job *job, struct bytes reason)
+{
+	if (worker->bad_told_us && worker->now_us - worker->bad_told_us < DEAD_TELL_US) {
+		worker->bad_untold++;
+		return;
+	}
+	log_warn("a record cannot be understood and goes to the dead letters", LOG_B("record", job->record_id), LOG_B("reason", reason),
+		 LOG_I("more_before", worker->bad_untold));
+	worker->bad_told_us = worker->now_us;
+	worker->bad_untold = 0;
+}
+
 void dead_begin(struct worker *worker, struct job *job, const struct mr_error *err, bool has_key)
 {
 	struct bytes reason = reason_of(job, err);
 
 	worker->counters.bad++;
-	log_warn("a record cannot be understood and goes to the dead letters", LOG_B("record", job->record_id), LOG_B("reason", reason));
+	tell(worker, job, reason);
 	worker_job_state(job, JOB_DEAD);
 	job->readable_key = has_key && bytes_present(job->task.activity_id);
 	job->out_value = reason;

@@ -45,6 +45,7 @@ static void complete(struct worker *worker, struct job *job)
 		return;
 	case JOB_FREE:
 	case JOB_FRESH:
+	case JOB_DELAYED:
 	case JOB_CLAIMING:
 	case JOB_WAITING:
 	case JOB_READY:

@@ -13,8 +13,10 @@
 enum job_state {
 	/* In the pool. Next states: FRESH, DEAD. */
 	JOB_FREE,
-	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, FREE (its partition left). */
+	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, DELAYED, FREE (its partition left). */
 	JOB_FRESH,
+	/* It has a start delay; Redis is asked whether it knows the task already. Next states: FRESH, WAITING, JOURNALLING, FREE. */
+	JOB_DELAYED,
 	/* The claim is under way. Next states: FRESH, WAITING, READY, RELEASING, JOURNALLING, FINISHING, PUBLISHING, FREE. */
 	JOB_CLAIMING,
 	/* Its owner lives elsewhere, or it may not start yet: asks again when its timer is due. Next states: FRESH, FREE. */
@@ -82,6 +84,7 @@ struct job {
 	int shard;
 	int64_t scheduled_at_ms, dispatched_at_ms;
 	struct kind *kind;
+	bool delay_checked; /* whatever its start delay: Redis knows the task */
 	bool readable_key; /* DEAD: whom to answer is known */
 
 	/* 3 claim */

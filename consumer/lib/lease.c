@@ -87,6 +87,7 @@ static bool is_held(const struct job *job)
 		return job->handle != 0;
 	case JOB_FREE:
 	case JOB_FRESH:
+	case JOB_DELAYED:
 	case JOB_CLAIMING:
 	case JOB_WAITING:
 	case JOB_RELEASING:

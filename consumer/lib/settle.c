@@ -140,6 +140,7 @@ static bool goes_on(const struct job *job)
 		return job->lane_epoch != 0;
 	case JOB_FREE:
 	case JOB_FRESH:
+	case JOB_DELAYED:
 	case JOB_WAITING:
 	case JOB_READY:
 	case JOB_QUEUED:
@@ -192,6 +193,7 @@ static void leave_job(struct worker *worker, struct job *job)
 		execute_take_back(worker, job);
 		return;
 	case JOB_FREE:
+	case JOB_DELAYED:
 	case JOB_CLAIMING:
 	case JOB_RUNNING:
 	case JOB_RELEASING:

@@ -173,6 +173,7 @@ void worker_timer_due(struct worker *worker, struct job *job)
 		return;
 	case JOB_FREE:
 	case JOB_FRESH:
+	case JOB_DELAYED:
 	case JOB_CLAIMING:
 	case JOB_READY:
 	case JOB_QUEUED:

@@ -18,7 +18,7 @@
  *
  * The way of a task through it (design.md 4), one file a step:
  *   intake.c 2 -> claim.c 3 -> execute.c 4 -> outcome.c 5 -> result.c 6 -> settle.c 8
- * beside it: dead.c (records that cannot be understood), journal.c (what carries a task between attempts), deliver.c (records sent until they are
+ * beside it: dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between attempts), deliver.c (records sent until they are
  * acknowledged), pace.c (how much is claimed ahead), lease.c (that it lives, and what it holds after a loss of Redis), drain.c (its end).
  */
 
@@ -124,6 +124,8 @@ struct worker {
 	struct buf scratch;
 	struct arena turn; /* memory of one callback or step */
 	struct worker_counters counters;
+	int64_t bad_told_us;   /* when a bad record was worth a line last */
+	uint64_t bad_untold;   /* and how many were not since */
 };
 
 struct worker *worker_new(const struct worker_config *config);
@@ -173,6 +175,9 @@ void intake_take(struct worker *worker);
 void dead_begin(struct worker *worker, struct job *job, const struct mr_error *err, bool has_key);
 void dead_delivered(struct worker *worker, struct job *job);
 void dead_woken(struct worker *worker, struct job *job);
+/* delay.c */
+bool delay_applies(const struct worker *worker, const struct job *job);
+void delay_begin(struct worker *worker, struct job *job);
 /* 3 */
 void claim_queue(struct worker *worker, struct job *job);
 void claim_send(struct worker *worker);

@@ -154,6 +154,33 @@ static void a_task_on_hold_is_journalled(void **state)
 	world_expect(world, "commit 0:1", NULL);
 }
 
+static void a_task_with_a_start_delay_waits_in_the_journal(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}");
+	world_settle(world);
+	world_expect(world, "view k", "produce t.journal k", NULL);
+	world_tick(world, 200);
+	world_expect(world, "commit 0:1", NULL);
+	/* When it is due the scheduler dispatches it. */
+	world_record_attempt(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}", "k", "r1", 1);
+	world_settle(world);
+	world_expect(world, "claim k 1", "push k 1", NULL);
+}
+
+static void a_start_delay_does_not_hold_up_the_result_of_a_known_task(void **state)
+{
+	struct world *world = *state;
+
+	world_view_gets(world, VIEW_FINISHED);
+	world_claims_get(world, CLAIM_FINISHED);
+	world_claim_answer(world)->publication.value = BYTES_LIT("the stored bytes");
+	world_record(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}");
+	world_settle(world);
+	world_expect(world, "view k", "claim k 1", "produce t.results k", NULL);
+}
+
 static void tasks_of_a_shard_that_is_not_ready_are_held_until_it_is(void **state)
 {
 	struct world *world = *state;
@@ -300,6 +327,8 @@ int main(void)
 		T(a_canceled_task_ends_without_running),
 		T(a_rejected_publication_is_answered_alone),
 		T(a_task_on_hold_is_journalled),
+		T(a_task_with_a_start_delay_waits_in_the_journal),
+		T(a_start_delay_does_not_hold_up_the_result_of_a_known_task),
 		T(tasks_of_a_shard_that_is_not_ready_are_held_until_it_is),
 		T(a_worker_that_was_declared_dead_ends),
 		T(claims_that_redis_refuses_are_repeated_after_a_pause),
