@@ -48,7 +48,8 @@ int program_fail(const char *program, const struct mr_error *err)
 	return (int)exit_code(err->code);
 }
 
-int program_begin(const struct conf_program *program, int argc, char **argv, void *options, size_t common_offset, struct conf_list *ret_args)
+int program_begin(const struct conf_program *program, int argc, char **argv, void *options, size_t common_offset,
+		  struct conf_list *ret_args)
 {
 	const struct program_common *common = (const void *)((const char *)options + common_offset);
 	struct mr_error err = {0};
@@ -106,7 +107,8 @@ char *program_identity(void)
 	for (char *c = host; *c; c++)
 		if (!is_plain(*c))
 			*c = '-';
-	buf_printf(&text, "%s-%ld-%08llx", host[0] ? host : "host", (long)getpid(), (unsigned long long)random_u64() & 0xffffffff);
+	buf_printf(&text, "%s-%ld-%08llx", host[0] ? host : "host", (long)getpid(),
+		   (unsigned long long)random_u64() & 0xffffffff);
 	buf_cstr(&text);
 	return text.data;
 }

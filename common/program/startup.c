@@ -54,12 +54,14 @@ static enum mr_status wait_a_little(struct patience *patience, enum mr_status st
 		return status;
 	if (!patience->told_us || now_us - patience->told_us >= TELL_AGAIN_US) {
 		patience->told_us = now_us;
-		log_warn("waiting for a service", LOG_S("service", patience->what), LOG_S("at", reason->where), LOG_S("reason", reason->message));
+		log_warn("waiting for a service", LOG_S("service", patience->what), LOG_S("at", reason->where),
+			 LOG_S("reason", reason->message));
 	}
 	return signal_waits(patience, PAUSE_MS) ? MR_ECLOSED : MR_OK;
 }
 
-enum mr_status program_wait_topics(const struct topics_spec *spec, int wait_ms, int signal_fd, struct topics_info *ret, struct mr_error *err)
+enum mr_status program_wait_topics(const struct topics_spec *spec, int wait_ms, int signal_fd, struct topics_info *ret,
+				   struct mr_error *err)
 {
 	struct patience patience = patience_of("Kafka", wait_ms, signal_fd);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 3 claim: is it mine to run? In batches; the ledger knows of each claim before it is sent, so that whatever Redis may have granted can be given back
- * by the supervisor when this process dies.
+ * 3 claim: is it mine to run? In batches; the ledger knows of each claim before it is sent, so that whatever Redis may
+ * have granted can be given back by the supervisor when this process dies.
  */
 #include <assert.h>
 
@@ -96,7 +96,7 @@ static void adopt_answer(struct worker *worker, struct job *job, const struct cl
 		job->run_id = arena_copy(&job->arena, answer->run_id);
 		worker_job_unreserve(worker, job);
 		if (!worker_job_reserve(worker, job))
-			assert(!"an entry was freed just now");
+			assert(0 && "an entry was freed just now");
 	}
 	entry = ledger_get(worker->config.ledger, job->handle);
 	assert(entry);
@@ -123,7 +123,7 @@ static void held_without_running(struct worker *worker, struct job *job, const s
 	pace_started(worker, job);
 	pace_left(worker, job);
 	if (!ledger_move(worker->config.ledger, job->handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_ENDED, LEDGER_NOBODY))
-		assert(!"nobody else moves an entry that is being claimed");
+		assert(0 && "nobody else moves an entry that is being claimed");
 }
 
 static void rejected(struct worker *worker, struct job *job, const struct claim_answer *answer)
@@ -132,9 +132,10 @@ static void rejected(struct worker *worker, struct job *job, const struct claim_
 
 	failure_init(&failure);
 	failure.type = BYTES_LIT("DuplicateTask");
-	failure.message = answer->reject_running
-				  ? BYTES_LIT("an activity with this key is running and id_conflict_policy is FAIL")
-				  : BYTES_LIT("an activity with this key has ended and id_reuse_policy does not allow another run");
+	failure.message =
+		answer->reject_running
+			? BYTES_LIT("an activity with this key is running and id_conflict_policy is FAIL")
+			: BYTES_LIT("an activity with this key has ended and id_reuse_policy does not allow another run");
 	failure.non_retryable = true;
 	result_reject(worker, job, &failure);
 }
@@ -192,7 +193,7 @@ static void answered(struct worker *worker, struct job *job, const struct claim_
 		rejected(worker, job, answer);
 		return;
 	}
-	assert(!"a verdict that sends the job back");
+	assert(0 && "a verdict that sends the job back");
 }
 
 /* To the front of the line again. */

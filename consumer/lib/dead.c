@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records that cannot be understood: unchanged to the dead letters with headers that say why and whence, and, where the task key is readable and Redis
- * knows nothing of that task, a FAILED result for whoever waits. It answers that record only and never becomes state.
+ * Records that cannot be understood: unchanged to the dead letters with headers that say why and whence, and, where the
+ * task key is readable and Redis knows nothing of that task, a FAILED result for whoever waits. It answers that record
+ * only and never becomes state.
  */
 #include <assert.h>
 
@@ -97,8 +98,8 @@ static void tell(struct worker *worker, const struct job *job, struct bytes reas
 		worker->bad_untold++;
 		return;
 	}
-	log_warn("a record cannot be understood and goes to the dead letters", LOG_B("record", job->record_id), LOG_B("reason", reason),
-		 LOG_I("more_before", worker->bad_untold));
+	log_warn("a record cannot be understood and goes to the dead letters", LOG_B("record", job->record_id),
+		 LOG_B("reason", reason), LOG_I("more_before", worker->bad_untold));
 	worker->bad_told_us = worker->now_us;
 	worker->bad_untold = 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task with a start delay waits in the journal and the scheduler's timers, not here: it is not claimed, but journalled as WAITING, and comes back when it
- * is due. Only where Redis knows the task already it goes the ordinary way, so that a further publication of a finished task gets its result.
+ * A task with a start delay waits in the journal and the scheduler's timers, not here: it is not claimed, but journalled
+ * as WAITING, and comes back when it is due. Only where Redis knows the task already it goes the ordinary way, so that a
+ * further publication of a finished task gets its result.
  */
 #include <assert.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of a job that must be in Kafka before it may go on: sent again, with growing pauses, until they are acknowledged. */
+/* Records of a job that must be in Kafka before it may go on: sent again, with growing pauses, until they are
+ * acknowledged. */
 #include <assert.h>
 
 #include "base/log.h"
@@ -55,7 +56,7 @@ static void complete(struct worker *worker, struct job *job)
 	case JOB_FINISHING:
 		break;
 	}
-	assert(!"a delivery in a state that has none");
+	assert(0 && "a delivery in a state that has none");
 }
 
 static void wake_later(struct worker *worker, struct job *job, int64_t delay_ms)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a worker: no more intake, what has not started goes back, what runs may end within the grace period, is then told and at last killed; the group
- * is left early, so that others go on with the partitions.
+ * The end of a worker: no more intake, what has not started goes back, what runs may end within the grace period, is then
+ * told and at last killed; the group is left early, so that others go on with the partitions.
  */
 #include <assert.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 4 execute: hands claimed attempts to the executors, and enforces how long they may run: told at the deadline, killed a grace period later. The clock of
- * an attempt is the one that its executor notes when it starts, not the receipt or the claim.
+ * 4 execute: hands claimed attempts to the executors, and enforces how long they may run: told at the deadline, killed a
+ * grace period later. The clock of an attempt is the one that its executor notes when it starts, not the receipt or the
+ * claim.
  */
 #include <assert.h>
 

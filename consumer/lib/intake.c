@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 2 intake: takes records while there is room (a bounded number and bounded bytes in hand; what does not fit stays in Kafka), copies and decodes them.
- * The copy frees the fetched block at once: one long task would otherwise keep a whole block of others in memory.
+ * 2 intake: takes records while there is room (a bounded number and bounded bytes in hand; what does not fit stays in
+ * Kafka), copies and decodes them. The copy frees the fetched block at once: one long task would otherwise keep a whole
+ * block of others in memory.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -129,7 +130,8 @@ static enum mr_status set_timeouts(struct worker *worker, struct job *job, struc
 	return timeouts_normalise(&task, start_to_close_ms, &job->timeouts, err);
 }
 
-static enum mr_status understand(struct worker *worker, struct job *job, int64_t timestamp_ms, bool *ret_has_key, struct mr_error *err)
+static enum mr_status understand(struct worker *worker, struct job *job, int64_t timestamp_ms, bool *ret_has_key,
+				 struct mr_error *err)
 {
 	enum mr_status status;
 

@@ -13,9 +13,11 @@
 enum job_state {
 	/* In the pool. Next states: FRESH, DEAD. */
 	JOB_FREE,
-	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, DELAYED, FREE (its partition left). */
+	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, DELAYED, FREE (its
+	 * partition left). */
 	JOB_FRESH,
-	/* It has a start delay; Redis is asked whether it knows the task already. Next states: FRESH, WAITING, JOURNALLING, FREE. */
+	/* It has a start delay; Redis is asked whether it knows the task already. Next states: FRESH, WAITING,
+	 * JOURNALLING, FREE. */
 	JOB_DELAYED,
 	/* The claim is under way. Next states: FRESH, WAITING, READY, RELEASING, JOURNALLING, FINISHING, PUBLISHING, FREE. */
 	JOB_CLAIMING,
@@ -29,7 +31,8 @@ enum job_state {
 	JOB_RUNNING,
 	/* Given back unharmed. Next state: FREE. */
 	JOB_RELEASING,
-	/* The BACKOFF or WAITING record that carries it is on its way. Next states: FREE, FINISHING (the record is too large). */
+	/* The BACKOFF or WAITING record that carries it is on its way. Next states: FREE, FINISHING (the record is too
+	 * large). */
 	JOB_JOURNALLING,
 	/* The result is made and goes to Redis. Next states: PUBLISHING, FREE (another attempt ended the task). */
 	JOB_FINISHING,
@@ -60,7 +63,7 @@ struct delivery {
 #define JOB_DELIVERIES 2 /* more come from the arena */
 
 struct job {
-	struct job *prev, *next;         /* in the list of its step */
+	struct job *prev, *next; /* in the list of its step */
 	struct job_list *list;
 	struct job *all_prev, *all_next; /* of all in hand */
 	enum job_state state;
@@ -85,7 +88,7 @@ struct job {
 	int64_t scheduled_at_ms, dispatched_at_ms;
 	struct kind *kind;
 	bool delay_checked; /* whatever its start delay: Redis knows the task */
-	bool readable_key; /* DEAD: whom to answer is known */
+	bool readable_key;  /* DEAD: whom to answer is known */
 
 	/* 3 claim */
 	struct bytes nonce;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What carries a task while no worker has it: a journal record, written first. Only when it is acknowledged the offset of the task settles, and only the
- * scheduler, which applies it, tells Redis.
+ * What carries a task while no worker has it: a journal record, written first. Only when it is acknowledged the offset of
+ * the task settles, and only the scheduler, which applies it, tells Redis.
  */
 #include "lib/worker.h"
 
@@ -70,8 +70,9 @@ void journal_refused(struct worker *worker, struct job *job)
 
 	failure_init(&failure);
 	failure.type = BYTES_LIT("TooLarge");
-	failure.message = arena_printf(&job->arena, "the record of %zu bytes that would carry the task to its next attempt is refused for its size",
-				       job->deliveries[0].value.len);
+	failure.message = arena_printf(
+		&job->arena, "the record of %zu bytes that would carry the task to its next attempt is refused for its size",
+		job->deliveries[0].value.len);
 	failure.non_retryable = true;
 	result_begin(worker, job, &result);
 	result.status = RESULT_FAILED;

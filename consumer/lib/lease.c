@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * That this worker lives: a counter in each shard, raised each second by one call. The answers say which shards may be used. After a loss of Redis' data the
- * scheduler writes a recovery nonce (design.md 6): everything that runs here is written back, results that Kafka has not acknowledged too, and only then the
- * lease is renewed under that nonce.
+ * That this worker lives: a counter in each shard, raised each second by one call. The answers say which shards may be
+ * used. After a loss of Redis' data the scheduler writes a recovery nonce (design.md 6): everything that runs here is
+ * written back, results that Kafka has not acknowledged too, and only then the lease is renewed under that nonce.
  */
 #include <assert.h>
 
@@ -43,7 +43,8 @@ static void tell_unready(struct worker *worker)
 	if (worker->now_us - worker->unready_told_us < LEASE_TELL_AGAIN_US)
 		return;
 	worker->unready_told_us = worker->now_us;
-	log_warn("waiting for a scheduler to vouch for the data in Redis", LOG_I("shards", n), LOG_I("of", worker->config.shards));
+	log_warn("waiting for a scheduler to vouch for the data in Redis", LOG_I("shards", n),
+		 LOG_I("of", worker->config.shards));
 }
 
 void lease_wanted(struct worker *worker, int shard)

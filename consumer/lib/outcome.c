@@ -168,7 +168,7 @@ void outcome_too_late(struct worker *worker, struct job *job)
 	failure_init(&failure);
 	pace_left(worker, job);
 	if (!ledger_move(worker->config.ledger, job->handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_ENDED, LEDGER_NOBODY))
-		assert(!"nobody else moves an entry that waits for the ring");
+		assert(0 && "nobody else moves an entry that waits for the ring");
 	job->budget_ms = job->timeouts.schedule_to_close_ms;
 	conclude_failed(worker, job, failure, TIMEOUT_SCHEDULE_TO_CLOSE, TASK_UNSET);
 }

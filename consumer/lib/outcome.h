@@ -14,17 +14,17 @@ struct ending {
 	int64_t budget_ms;                 /* of that */
 	bool shut_down;                    /* it was told that the worker ends, or killed for it */
 	bool cancel_requested;
-	int64_t ended_at_ms;       /* Redis' clock */
-	int64_t close_deadline_ms; /* TASK_UNSET = none */
+	int64_t ended_at_ms;                /* Redis' clock */
+	int64_t close_deadline_ms;          /* TASK_UNSET = none */
 	const struct failure *last_failure; /* of a former attempt, or NULL */
 };
 
 struct verdict {
 	bool retry;
-	int64_t delay_ms;              /* where retry */
-	enum result_status status;     /* where not */
+	int64_t delay_ms;          /* where retry */
+	enum result_status status; /* where not */
 	enum retry_state retry_state;
-	bool failed;                   /* `failure` is set */
+	bool failed; /* `failure` is set */
 	struct failure failure;
 };
 

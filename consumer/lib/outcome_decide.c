@@ -16,9 +16,9 @@ static struct failure failure_of(struct bytes type, struct bytes message)
 static struct failure timeout_failure(const struct ending *ending, struct arena *arena)
 {
 	const char *what = ending->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE ? "schedule-to-close" : "start-to-close";
-	struct failure failure = failure_of(BYTES_LIT("Timeout"),
-					    arena_printf(arena, "the attempt was ended by its %s timeout after %lld ms", what,
-							 (long long)ending->budget_ms));
+	struct failure failure = failure_of(
+		BYTES_LIT("Timeout"),
+		arena_printf(arena, "the attempt was ended by its %s timeout after %lld ms", what, (long long)ending->budget_ms));
 
 	failure.timeout_type = ending->timed_out;
 	return failure;
@@ -41,7 +41,8 @@ static bool failure_of_ending(const struct ending *ending, struct arena *arena, 
 			return false;
 		break;
 	case OUTCOME_PENDING:
-		*ret = failure_of(BYTES_LIT("PendingUnsupported"), BYTES_LIT("this worker cannot leave an attempt to be completed by others"));
+		*ret = failure_of(BYTES_LIT("PendingUnsupported"),
+				  BYTES_LIT("this worker cannot leave an attempt to be completed by others"));
 		ret->non_retryable = true;
 		return true;
 	case OUTCOME_FAILED:
@@ -54,7 +55,8 @@ static bool failure_of_ending(const struct ending *ending, struct arena *arena, 
 		*ret = failure_of(BYTES_LIT("WorkerShutdown"),
 				  BYTES_LIT("the worker shut down and the activity did not end within the grace period"));
 	else
-		*ret = failure_of(BYTES_LIT("NotCancelRequested"), BYTES_LIT("the activity reported a cancel that nobody had asked for"));
+		*ret = failure_of(BYTES_LIT("NotCancelRequested"),
+				  BYTES_LIT("the activity reported a cancel that nobody had asked for"));
 	return true;
 }
 

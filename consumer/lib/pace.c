@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How much is claimed ahead of the executors. A claimed task waits for this worker alone, so a task is claimed ahead only where it is expected to start
- * within PACE_AHEAD_US by the measured run time of its type; of slow and unknown types exactly as many as there are free slots, and a task that has a
- * single attempt only for a slot that is free.
+ * How much is claimed ahead of the executors. A claimed task waits for this worker alone, so a task is claimed ahead only
+ * where it is expected to start within PACE_AHEAD_US by the measured run time of its type; of slow and unknown types
+ * exactly as many as there are free slots, and a task that has a single attempt only for a slot that is free.
  */
 #include <assert.h>
 
@@ -20,8 +20,8 @@
 struct kind {
 	int64_t run_us; /* moving average */
 	int samples;
-	size_t entered; /* claimed or running */
-	size_t limit;   /* 0 = none */
+	size_t entered;          /* claimed or running */
+	size_t limit;            /* 0 = none */
 	struct job_list waiting; /* fresh jobs of a type at its limit */
 	char name[];
 };

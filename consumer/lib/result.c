@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 6 result: marks the task finished and stores its result in one step in Redis, then publishes it; so a crash in between loses nothing. What is published
- * has the same bytes every time.
+ * 6 result: marks the task finished and stores its result in one step in Redis, then publishes it; so a crash in between
+ * loses nothing. What is published has the same bytes every time.
  */
 #include <assert.h>
 
@@ -179,7 +179,7 @@ static void answered(struct worker *worker, struct job *job, const struct finish
 		worker_job_free(worker, job);
 		return;
 	}
-	assert(!"a verdict that is not in the list");
+	assert(0 && "a verdict that is not in the list");
 }
 
 static void put_back(struct worker *worker, struct batch *batch)

@@ -7,8 +7,8 @@
 #include "task/offsets.h"
 
 /*
- * 8 settle: which offsets may be committed. A lane is one partition of a task topic; it lives on when the partition leaves, because its tasks may
- * still run here. Each assignment is an epoch: only jobs of the current one settle offsets.
+ * 8 settle: which offsets may be committed. A lane is one partition of a task topic; it lives on when the partition
+ * leaves, because its tasks may still run here. Each assignment is an epoch: only jobs of the current one settle offsets.
  */
 struct worker;
 struct job;

@@ -181,7 +181,7 @@ void worker_timer_due(struct worker *worker, struct job *job)
 	case JOB_FINISHING:
 		break;
 	}
-	assert(!"a timer in a state that has none");
+	assert(0 && "a timer in a state that has none");
 }
 
 void worker_tick(struct worker *worker, int64_t now_us)
@@ -227,7 +227,8 @@ int64_t worker_deadline_us(const struct worker *worker)
 
 bool worker_has_room(const struct worker *worker)
 {
-	return !worker->draining && worker->n_jobs < worker->config.max_jobs && worker->jobs_bytes < worker->config.max_jobs_bytes;
+	return !worker->draining && worker->n_jobs < worker->config.max_jobs &&
+	       worker->jobs_bytes < worker->config.max_jobs_bytes;
 }
 
 enum worker_end worker_ended(const struct worker *worker)
@@ -313,7 +314,8 @@ void worker_job_unreserve(struct worker *worker, struct job *job)
 	worker->by_entry[ledger_handle_index(job->handle)] = NULL;
 	entry = ledger_get(worker->config.ledger, job->handle);
 	/* At the end of the process an attempt may still run: its entry tells the supervisor so. */
-	if (entry && ledger_state(entry) != LEDGER_QUEUED && ledger_state(entry) != LEDGER_STARTED && ledger_state(entry) != LEDGER_KILLED)
+	if (entry && ledger_state(entry) != LEDGER_QUEUED && ledger_state(entry) != LEDGER_STARTED &&
+	    ledger_state(entry) != LEDGER_KILLED)
 		ledger_free_entry(worker->config.ledger, job->handle);
 	job->handle = 0;
 }

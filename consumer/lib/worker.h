@@ -13,17 +13,20 @@
 #include "wire/wire.h"
 
 /*
- * The core of a worker: one state object in one thread, advanced by events (records, acknowledgements, answers of Redis, ends of attempts, timers) with
- * `now` passed in. It reads no clock, draws no random number and never blocks, but for the commit inside a revoke.
+ * The core of a worker: one state object in one thread, advanced by events (records, acknowledgements, answers of Redis,
+ * ends of attempts, timers) with `now` passed in. It reads no clock, draws no random number and never blocks, but for the
+ * commit inside a revoke.
  *
  * The way of a task through it (design.md 4), one file a step:
  *   intake.c 2 -> claim.c 3 -> execute.c 4 -> outcome.c 5 -> result.c 6 -> settle.c 8
- * beside it: dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between attempts), deliver.c (records sent until they are
- * acknowledged), pace.c (how much is claimed ahead), lease.c (that it lives, and what it holds after a loss of Redis), drain.c (its end).
+ * beside it: dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between
+ * attempts), deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), lease.c (that it
+ * lives, and what it holds after a loss of Redis), drain.c (its end).
  */
 
 #define WORKER_BATCH_MAX 512
-/* A second call is sent while one is under way only when so many wait: batches grow with the load, and without load nothing waits. */
+/* A second call is sent while one is under way only when so many wait: batches grow with the load, and without load
+ * nothing waits. */
 #define WORKER_BATCH_FULL 256
 #define WORKER_CALLS_MAX 2
 
@@ -32,15 +35,15 @@ struct worker_config {
 	const char *prefix;
 	size_t queues;
 	int shards;
-	size_t slots;                /* attempts at once */
-	size_t depth;                /* attempts that may wait in the executor's ring */
-	size_t max_jobs;             /* tasks read and not settled */
-	int64_t max_jobs_bytes;      /* their bytes */
-	int64_t max_result_bytes;    /* a result record */
-	int64_t start_to_close_ms;   /* where neither task nor activity has one */
-	int64_t grace_ms;            /* of a drain */
-	int64_t kill_after_ms;       /* from the cancel of an attempt to its kill */
-	uint64_t nonce_seed;         /* random: nonces follow from it */
+	size_t slots;              /* attempts at once */
+	size_t depth;              /* attempts that may wait in the executor's ring */
+	size_t max_jobs;           /* tasks read and not settled */
+	int64_t max_jobs_bytes;    /* their bytes */
+	int64_t max_result_bytes;  /* a result record */
+	int64_t start_to_close_ms; /* where neither task nor activity has one */
+	int64_t grace_ms;          /* of a drain */
+	int64_t kill_after_ms;     /* from the cancel of an attempt to its kill */
+	uint64_t nonce_seed;       /* random: nonces follow from it */
 	const struct mr_registry *registry;
 	struct wire *wire;
 	struct ledger *ledger;
@@ -51,9 +54,9 @@ struct worker_config {
 /* Why it ended. */
 enum worker_end {
 	WORKER_RUNS,
-	WORKER_DRAINED,  /* asked to */
-	WORKER_CUT_OFF,  /* asked to, but Kafka or Redis did not take what was left: it will be seen again by the next owner */
-	WORKER_BURIED,   /* declared dead: a new incarnation has to go on */
+	WORKER_DRAINED, /* asked to */
+	WORKER_CUT_OFF, /* asked to, but Kafka or Redis did not take what was left: it will be seen again by the next owner */
+	WORKER_BURIED,  /* declared dead: a new incarnation has to go on */
 };
 
 struct shard {
@@ -109,9 +112,9 @@ struct worker {
 	int64_t refused_until_us; /* Redis refused a call for good: the next ones wait a little */
 	bool was_full;            /* records may have been left in Kafka */
 	struct batch *batches;
-	size_t ahead;             /* claimed and not started */
-	size_t ahead_slow;        /* of them, of slow or unknown types */
-	int64_t ahead_fast_us;    /* of the others, what they are expected to take */
+	size_t ahead;          /* claimed and not started */
+	size_t ahead_slow;     /* of them, of slow or unknown types */
+	int64_t ahead_fast_us; /* of the others, what they are expected to take */
 
 	struct shard *shards;
 	bool lease_under_way;
@@ -124,8 +127,8 @@ struct worker {
 	struct buf scratch;
 	struct arena turn; /* memory of one callback or step */
 	struct worker_counters counters;
-	int64_t bad_told_us;   /* when a bad record was worth a line last */
-	uint64_t bad_untold;   /* and how many were not since */
+	int64_t bad_told_us; /* when a bad record was worth a line last */
+	uint64_t bad_untold; /* and how many were not since */
 };
 
 struct worker *worker_new(const struct worker_config *config);
@@ -146,7 +149,8 @@ void worker_drain(struct worker *worker, int64_t now_us);
 /* Not WORKER_RUNS: tick no more. */
 enum worker_end worker_ended(const struct worker *worker);
 
-/* ---- between its files -------------------------------------------------------------------------------------------------------------- */
+/* ---- between its files
+ * -------------------------------------------------------------------------------------------------------------- */
 
 struct job *worker_job_new(struct worker *worker);
 /* Back to the pool; nothing of it may be under way. */
@@ -230,8 +234,8 @@ void result_reject(struct worker *worker, struct job *job, const struct failure 
 void result_republish(struct worker *worker, struct job *job, const struct store_publication *publication);
 void result_finish_send(struct worker *worker);
 void result_clear_send(struct worker *worker);
-/* Asks Redis again to take the results of a shard that Kafka has not acknowledged; each of the calls ends in lease_asserted. False where not all could be
- * sent. */
+/* Asks Redis again to take the results of a shard that Kafka has not acknowledged; each of the calls ends in
+ * lease_asserted. False where not all could be sent. */
 bool result_reapply(struct worker *worker, int shard, size_t *ret_calls);
 /* deliver.c: room for n deliveries that begin UNSENT */
 struct delivery *deliver_prepare(struct job *job, size_t n);

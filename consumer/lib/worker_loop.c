@@ -174,7 +174,7 @@ static int exit_status(enum worker_end end)
 	case WORKER_RUNS:
 		break;
 	}
-	assert(!"the loop ended while the worker runs");
+	assert(0 && "the loop ended while the worker runs");
 	return PROGRAM_FAILED;
 }
 

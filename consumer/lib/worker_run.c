@@ -44,7 +44,8 @@ static enum mr_status check_range(const char *name, int64_t value, int64_t min, 
 {
 	if (value >= min && value <= max)
 		return MR_OK;
-	return mr_error_set(err, MR_EINVAL, name, "must be from %lld to %lld, is %lld", (long long)min, (long long)max, (long long)value);
+	return mr_error_set(err, MR_EINVAL, name, "must be from %lld to %lld, is %lld", (long long)min, (long long)max,
+			    (long long)value);
 }
 
 static enum mr_status check_queues(const struct mr_worker_options *options, struct mr_error *err)
@@ -53,8 +54,9 @@ static enum mr_status check_queues(const struct mr_worker_options *options, stru
 		return mr_error_set(err, MR_EINVAL, "queue", "name at least one task queue");
 	for (size_t i = 0; i < options->n_queues; i++) {
 		if (!is_queue_name(options->queues[i]))
-			return mr_error_set(err, MR_EINVAL, "queue", "\"%s\": must be 1 to %d of letters, digits, '.', '_' and '-'",
-					    options->queues[i], RUN_QUEUE_MAX_BYTES);
+			return mr_error_set(err, MR_EINVAL, "queue",
+					    "\"%s\": must be 1 to %d of letters, digits, '.', '_' and '-'", options->queues[i],
+					    RUN_QUEUE_MAX_BYTES);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(options->queues[i], options->queues[j]) == 0)
 				return mr_error_set(err, MR_EINVAL, "queue", "\"%s\" is named twice", options->queues[i]);

@@ -45,7 +45,8 @@ static enum mr_status produce(struct bus *bus, const struct bus_record *record, 
 	copy->next = b->newest;
 	b->newest = copy;
 	b->outstanding++;
-	world_note(b->world, "%s %s %.*s", bytes_present(record->value) ? "produce" : "tombstone", record->topic, BYTES_ARG(record->key));
+	world_note(b->world, "%s %s %.*s", bytes_present(record->value) ? "produce" : "tombstone", record->topic,
+		   BYTES_ARG(record->key));
 	return MR_OK;
 }
 
@@ -188,7 +189,8 @@ int64_t world_record_again(struct world *world, int32_t partition, int64_t offse
 	return offset;
 }
 
-int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt)
+int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run,
+			     int attempt)
 {
 	int64_t offset = world->bus.next_offset[partition]++;
 	struct fake_message *m = message_new(partition, offset, json);

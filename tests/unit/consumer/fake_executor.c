@@ -35,7 +35,8 @@ static bool push(struct executor *ex, uint64_t handle, const struct attempt_info
 
 	if (e->room == 0)
 		return false;
-	assert_true(ledger_move(e->world->worker->config.ledger, handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_QUEUED, LEDGER_NOBODY));
+	assert_true(ledger_move(e->world->worker->config.ledger, handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_QUEUED,
+				LEDGER_NOBODY));
 	for (size_t i = 0; i < 256; i++) {
 		struct fake_attempt *attempt = &e->attempts[i];
 
@@ -57,7 +58,8 @@ static bool take_back(struct executor *ex, uint64_t handle)
 
 	if (!attempt || attempt->started)
 		return false;
-	assert_true(ledger_move(e->world->worker->config.ledger, handle, LEDGER_QUEUED, LEDGER_NOBODY, LEDGER_TAKEN, LEDGER_NOBODY));
+	assert_true(
+		ledger_move(e->world->worker->config.ledger, handle, LEDGER_QUEUED, LEDGER_NOBODY, LEDGER_TAKEN, LEDGER_NOBODY));
 	world_note(e->world, "take_back %s", attempt->key);
 	attempt->used = false;
 	e->room++;
@@ -147,7 +149,8 @@ void world_end(struct world *world, const char *key, const struct outcome *outco
 
 void world_complete(struct world *world, const char *key, const char *json)
 {
-	struct outcome outcome = {.kind = OUTCOME_COMPLETED, .result = {.data = bytes_of(json), .content_type = BYTES_LIT(PAYLOAD_JSON)}};
+	struct outcome outcome = {.kind = OUTCOME_COMPLETED,
+				  .result = {.data = bytes_of(json), .content_type = BYTES_LIT(PAYLOAD_JSON)}};
 
 	failure_init(&outcome.failure);
 	world_end(world, key, &outcome);

@@ -30,7 +30,8 @@ static struct fake_call *call_new(struct store *store, size_t n, void *ctx)
 	return call;
 }
 
-static enum mr_status claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n, store_claim_fn *done, void *ctx)
+static enum mr_status claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n,
+			    store_claim_fn *done, void *ctx)
 {
 	struct fake_call *call = call_new(store, n, ctx);
 
@@ -47,7 +48,8 @@ static enum mr_status claim(struct store *store, struct bytes worker, const stru
 	return MR_OK;
 }
 
-static enum mr_status finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done, void *ctx)
+static enum mr_status finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done,
+			     void *ctx)
 {
 	struct fake_call *call = call_new(store, n, ctx);
 
@@ -56,8 +58,8 @@ static enum mr_status finish(struct store *store, const struct finish_request *r
 	for (size_t i = 0; i < n; i++) {
 		assert_true(bytes_is(requests[i].token.worker, "w1"));
 		assert_int_equal(requests[i].token.nonce.len, 16);
-		world_note(fake(store)->world, "finish %.*s %s%s", BYTES_ARG(requests[i].token.key), result_status_name(requests[i].status),
-			   requests[i].outbox ? " outbox" : "");
+		world_note(fake(store)->world, "finish %.*s %s%s", BYTES_ARG(requests[i].token.key),
+			   result_status_name(requests[i].status), requests[i].outbox ? " outbox" : "");
 	}
 	return MR_OK;
 }
@@ -89,7 +91,8 @@ static enum mr_status reassert(struct store *store, const struct claim_token *to
 	return done_call(store, n, done, ctx);
 }
 
-static enum mr_status published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done, void *ctx)
+static enum mr_status published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done,
+				void *ctx)
 {
 	for (size_t i = 0; i < n; i++)
 		world_note(fake(store)->world, "published %.*s", BYTES_ARG(requests[i].key));
@@ -107,8 +110,8 @@ static enum mr_status view(struct store *store, struct bytes key, int shard, sto
 	return MR_OK;
 }
 
-static enum mr_status lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n, store_lease_fn *done,
-			    void *ctx)
+static enum mr_status lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n,
+			    store_lease_fn *done, void *ctx)
 {
 	struct fake_call *call = call_new(store, n, ctx);
 
@@ -122,7 +125,8 @@ static enum mr_status lease(struct store *store, struct bytes worker, const int 
 	return MR_OK;
 }
 
-static enum mr_status lease_end_call(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done, void *ctx)
+static enum mr_status lease_end_call(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done,
+				     void *ctx)
 {
 	(void)worker;
 	(void)shards;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each answer to a claim leads to. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdio.h>
 
 #include <cmocka.h>
@@ -164,7 +164,8 @@ static void a_task_with_a_start_delay_waits_in_the_journal(void **state)
 	world_tick(world, 200);
 	world_expect(world, "commit 0:1", NULL);
 	/* When it is due the scheduler dispatches it. */
-	world_record_attempt(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}", "k", "r1", 1);
+	world_record_attempt(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}", "k", "r1",
+			     1);
 	world_settle(world);
 	world_expect(world, "claim k 1", "push k 1", NULL);
 }

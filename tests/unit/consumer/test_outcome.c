@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdio.h>
 
 #include <cmocka.h>
@@ -35,28 +35,42 @@ struct row {
 
 static const struct row rows[] = {
 	{"completed", OUTCOME_COMPLETED, NULL, false, 0, false, false, 1, 0, 0, false, RESULT_COMPLETED, OK, NULL, 0},
-	{"completed after its deadline", OUTCOME_COMPLETED, NULL, false, START, false, false, 1, 1, 0, false, RESULT_TIMED_OUT, MAXED, "Timeout", START},
+	{"completed after its deadline", OUTCOME_COMPLETED, NULL, false, START, false, false, 1, 1, 0, false, RESULT_TIMED_OUT,
+	 MAXED, "Timeout", START},
 	{"failed, retried", OUTCOME_FAILED, "Oops", false, 0, false, false, 1, 0, 0, true, 0, OK, "Oops", 0},
-	{"failed for the last time", OUTCOME_FAILED, "Oops", false, 0, false, false, 3, 3, 0, false, RESULT_FAILED, MAXED, "Oops", 0},
+	{"failed for the last time", OUTCOME_FAILED, "Oops", false, 0, false, false, 3, 3, 0, false, RESULT_FAILED, MAXED, "Oops",
+	 0},
 	{"failed for good", OUTCOME_FAILED, "Oops", true, 0, false, false, 1, 0, 0, false, RESULT_FAILED, PERMANENT, "Oops", 0},
-	{"no time for a retry after a failure", OUTCOME_FAILED, "Oops", false, 0, false, false, 1, 0, 500, false, RESULT_FAILED, LATE, "Oops", 0},
-	{"no time for a retry after a timeout", OUTCOME_FAILED, "Killed", false, START, false, false, 1, 0, 500, false, RESULT_TIMED_OUT, LATE, "Timeout", CLOSE},
-	{"timed out, retried", OUTCOME_FAILED, "ActivityCrashed", false, START, false, false, 1, 0, 0, true, 0, OK, "Timeout", START},
-	{"used up schedule-to-close", OUTCOME_FAILED, "ActivityCrashed", false, CLOSE, false, false, 1, 0, 0, false, RESULT_TIMED_OUT, LATE, "Timeout", CLOSE},
-	{"canceled as asked", OUTCOME_CANCELED, NULL, false, 0, false, true, 1, 0, 0, false, RESULT_CANCELED, ASKED, "Canceled", 0},
-	{"failed after a cancel request", OUTCOME_FAILED, "Oops", false, 0, false, true, 1, 0, 0, false, RESULT_FAILED, ASKED, "Oops", 0},
-	{"canceled though nobody asked", OUTCOME_CANCELED, NULL, false, 0, false, false, 1, 0, 0, true, 0, OK, "NotCancelRequested", 0},
+	{"no time for a retry after a failure", OUTCOME_FAILED, "Oops", false, 0, false, false, 1, 0, 500, false, RESULT_FAILED,
+	 LATE, "Oops", 0},
+	{"no time for a retry after a timeout", OUTCOME_FAILED, "Killed", false, START, false, false, 1, 0, 500, false,
+	 RESULT_TIMED_OUT, LATE, "Timeout", CLOSE},
+	{"timed out, retried", OUTCOME_FAILED, "ActivityCrashed", false, START, false, false, 1, 0, 0, true, 0, OK, "Timeout",
+	 START},
+	{"used up schedule-to-close", OUTCOME_FAILED, "ActivityCrashed", false, CLOSE, false, false, 1, 0, 0, false,
+	 RESULT_TIMED_OUT, LATE, "Timeout", CLOSE},
+	{"canceled as asked", OUTCOME_CANCELED, NULL, false, 0, false, true, 1, 0, 0, false, RESULT_CANCELED, ASKED, "Canceled",
+	 0},
+	{"failed after a cancel request", OUTCOME_FAILED, "Oops", false, 0, false, true, 1, 0, 0, false, RESULT_FAILED, ASKED,
+	 "Oops", 0},
+	{"canceled though nobody asked", OUTCOME_CANCELED, NULL, false, 0, false, false, 1, 0, 0, true, 0, OK,
+	 "NotCancelRequested", 0},
 	{"stopped by a shutdown", OUTCOME_CANCELED, NULL, false, 0, true, false, 1, 0, 0, true, 0, OK, "WorkerShutdown", 0},
-	{"killed by a shutdown", OUTCOME_FAILED, "ActivityCrashed", false, 0, true, false, 1, 0, 0, true, 0, OK, "WorkerShutdown", 0},
-	{"killed by a shutdown, last attempt", OUTCOME_FAILED, "ActivityCrashed", false, 0, true, false, 1, 1, 0, false, RESULT_FAILED, MAXED, "WorkerShutdown", 0},
+	{"killed by a shutdown", OUTCOME_FAILED, "ActivityCrashed", false, 0, true, false, 1, 0, 0, true, 0, OK, "WorkerShutdown",
+	 0},
+	{"killed by a shutdown, last attempt", OUTCOME_FAILED, "ActivityCrashed", false, 0, true, false, 1, 1, 0, false,
+	 RESULT_FAILED, MAXED, "WorkerShutdown", 0},
 	{"failed by itself during a shutdown", OUTCOME_FAILED, "Oops", false, 0, true, false, 1, 0, 0, true, 0, OK, "Oops", 0},
-	{"completed during a shutdown", OUTCOME_COMPLETED, NULL, false, 0, true, false, 1, 0, 0, false, RESULT_COMPLETED, OK, NULL, 0},
-	{"pending", OUTCOME_PENDING, NULL, false, 0, false, false, 1, 0, 0, false, RESULT_FAILED, PERMANENT, "PendingUnsupported", 0},
+	{"completed during a shutdown", OUTCOME_COMPLETED, NULL, false, 0, true, false, 1, 0, 0, false, RESULT_COMPLETED, OK,
+	 NULL, 0},
+	{"pending", OUTCOME_PENDING, NULL, false, 0, false, false, 1, 0, 0, false, RESULT_FAILED, PERMANENT, "PendingUnsupported",
+	 0},
 };
 
 static struct verdict decide(const struct row *row, const struct failure *last, struct arena *arena)
 {
-	struct retry_policy sent = {.initial_interval_ms = TASK_UNSET, .maximum_interval_ms = TASK_UNSET, .maximum_attempts = row->max_attempts};
+	struct retry_policy sent = {
+		.initial_interval_ms = TASK_UNSET, .maximum_interval_ms = TASK_UNSET, .maximum_attempts = row->max_attempts};
 	struct retry_policy policy = retry_policy_effective(&sent);
 	struct outcome outcome = {.kind = row->kind};
 	struct ending ending = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of a task through the core, without faults. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -179,7 +179,8 @@ static void a_task_with_one_attempt_is_claimed_for_a_free_slot_only(void **state
 	for (int i = 0; i < 3; i++) {
 		char json[160];
 
-		snprintf(json, sizeof(json), "{\"activity_type\":\"a\",\"activity_id\":\"k%d\",\"retry_policy\":{\"maximum_attempts\":1}}", i);
+		snprintf(json, sizeof(json),
+			 "{\"activity_type\":\"a\",\"activity_id\":\"k%d\",\"retry_policy\":{\"maximum_attempts\":1}}", i);
 		world_record(world, 0, json);
 	}
 	world_settle(world);
@@ -253,7 +254,9 @@ static void an_attempt_is_told_at_its_deadline_and_killed_after_the_grace_period
 
 	failure_init(&crashed.failure);
 	crashed.failure.type = BYTES_LIT("ActivityCrashed");
-	world_record(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_to_close_timeout_ms\":100,\"retry_policy\":{\"maximum_attempts\":1}}");
+	world_record(world, 0,
+		     "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_to_close_timeout_ms\":100,\"retry_policy\":{"
+		     "\"maximum_attempts\":1}}");
 	world_settle(world);
 	world_forget(world);
 	/* Its clock starts with the attempt, not before. */

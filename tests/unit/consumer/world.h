@@ -5,7 +5,8 @@
 #include "lib/worker.h"
 
 /*
- * A worker's core between fakes of Kafka, Redis and executors, with a clock that the test turns. Everything it does to them is a line of the trace:
+ * A worker's core between fakes of Kafka, Redis and executors, with a clock that the test turns. Everything it does to
+ * them is a line of the trace:
  *   claim K N · finish K STATUS · release K · published K · lease · lease seen=NONCE · reassert K · lease_end · view K
  *   push K N · take_back K · cancel K REASON · kill K
  *   produce TOPIC K · tombstone K · commit P:OFFSET · commit_now P:OFFSET · leave
@@ -32,7 +33,8 @@ void world_revoke(struct world *world, int32_t partition);
 int64_t world_record(struct world *world, int32_t partition, const char *json);
 /* The same with reserved headers: "attempt=2 run=r1". */
 int64_t world_record_again(struct world *world, int32_t partition, int64_t offset, const char *json);
-int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt);
+int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run,
+			     int attempt);
 /* Ends all sends that are under way; how many there were. */
 size_t world_ack(struct world *world, enum mr_status status);
 /* The value of the last record written to a topic ("results"), NUL-terminated; fails where there is none. Header or NULL. */
@@ -64,7 +66,8 @@ void world_tick(struct world *world, int64_t advance_ms);
 void world_settle(struct world *world);
 int64_t world_now_ms(const struct world *world);
 
-/* The trace since the last look is exactly these lines (space separated list ends with NULL). Lines "lease" are left out unless asked for. */
+/* The trace since the last look is exactly these lines (space separated list ends with NULL). Lines "lease" are left out
+ * unless asked for. */
 void world_expect(struct world *world, ...) __attribute__((sentinel));
 void world_forget(struct world *world);
 
