@@ -11,7 +11,7 @@ import redis as redis_py
 from support.exec_log import ExecLog
 from support.kafka_broker import KafkaBroker
 from support.kafka_topics import Kafka
-from support.processes import Processes, adopt_orphans
+from support.processes import Processes, adopt_orphans, die_with_parent
 from support.redis_server import RedisServer
 from support.stack import ROOT, Build, Stack
 
@@ -23,6 +23,8 @@ def pytest_configure(config):
     # As on Ctrl-C: fixtures clean up. Also where a shell started the tests in the background, with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "MILLRACE_TEST_RUN" in os.environ:
+        die_with_parent(signal.SIGTERM)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,9 @@ from support.waiting import eventually
 Place = collections.namedtuple("Place", "topic partition offset")
 
 
+QUIET = {"log_level": 2}  # a broker that a test has killed is no news
+
+
 class Record(collections.namedtuple("Record", "topic partition offset timestamp_ms key value headers")):
     """key and value are bytes or None; headers maps names to bytes (the last one of a name counts)."""
 
@@ -48,10 +51,11 @@ class Tail:
         self.topic = topic
         self.records = []
         self._next = {}
-        self._admin = AdminClient({"bootstrap.servers": brokers})
+        self._admin = AdminClient({"bootstrap.servers": brokers, **QUIET})
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
+                **QUIET,
                 "group.id": "millrace-tests",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -64,10 +68,7 @@ class Tail:
     def look(self, limit_s=20):
         """Reads up to the end as it is now, and returns all records so far. A topic that is not there yet is empty."""
         give_up_at = time.monotonic() + limit_s
-        try:
-            ends = _ends_of(self._admin, self.topic, min(limit_s, 15))
-        except KafkaException as error:
-            raise AssertionError(f"{self.topic} cannot be read: {error}") from error
+        ends = _ends_of(self._admin, self.topic, limit_s)
         if not ends.keys() <= self._next.keys():
             self._next.update({partition: 0 for partition in ends if partition not in self._next})
             self._consumer.assign([TopicPartition(self.topic, *place) for place in self._next.items()])
@@ -104,11 +105,18 @@ def _partitions_of(admin, topic, limit_s=15):
 
 
 def _ends_of(admin, topic, limit_s=15):
-    wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in _partitions_of(admin, topic, limit_s)}
-    if not wanted:
-        return {}
-    found = admin.list_offsets(wanted, request_timeout=limit_s)
-    return {place.partition: future.result(limit_s + 1).offset for place, future in found.items()}
+    """{partition: end offset}; asks again while a topic is so new that its partitions have no leader yet."""
+    give_up_at = time.monotonic() + limit_s
+    while True:
+        try:
+            partitions = _partitions_of(admin, topic, limit_s)
+            wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+            found = admin.list_offsets(wanted, request_timeout=limit_s) if wanted else {}
+            return {place.partition: future.result(limit_s + 1).offset for place, future in found.items()}
+        except KafkaException as error:
+            if time.monotonic() >= give_up_at or not error.args[0].retriable():
+                raise AssertionError(f"{topic} cannot be read: {error}") from error
+            time.sleep(0.02)
 
 
 class Results:
@@ -167,7 +175,7 @@ class Kafka:
     def __init__(self, brokers, prefix):
         self.brokers = brokers
         self.prefix = prefix
-        self.admin = AdminClient({"bootstrap.servers": brokers})
+        self.admin = AdminClient({"bootstrap.servers": brokers, **QUIET})
         self._producer = None
         self._tails = {}
         self._results = {}
@@ -182,7 +190,7 @@ class Kafka:
         """Creates `<prefix>NAME` and waits until it is usable."""
         topic = self.topic(name)
         self.admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(30)
-        eventually(lambda: len(self.partitions(name)) == partitions, 15, f"topic {topic} has {partitions} partitions")
+        eventually(lambda: len(self.ends(name)) == partitions, 15, f"topic {topic} has {partitions} partitions")
         return topic
 
     def topics(self):
@@ -230,7 +238,7 @@ class Kafka:
 
     def _produce_all(self, name, records):
         if self._producer is None:
-            self._producer = Producer({"bootstrap.servers": self.brokers, "message.max.bytes": 3 * 1024 * 1024, "linger.ms": 1})
+            self._producer = Producer({"bootstrap.servers": self.brokers, "message.max.bytes": 3 * 1024 * 1024, "linger.ms": 1, **QUIET})
         topic, places = self.topic(name), [None] * len(records)
 
         def on_delivery(number, error, message):
@@ -283,7 +291,7 @@ class Kafka:
         """{partition: committed offset} of a group in `<prefix>NAME`; partitions without a commit are left out."""
         topic = self.topic(name)
         wanted = [TopicPartition(topic, number) for number in self.partitions(name)]
-        probe = Consumer({"bootstrap.servers": self.brokers, "group.id": group, "enable.auto.commit": False})
+        probe = Consumer({"bootstrap.servers": self.brokers, "group.id": group, "enable.auto.commit": False, **QUIET})
         try:
             return {found.partition: found.offset for found in probe.committed(wanted, timeout=15) if found.offset >= 0}
         finally:

@@ -34,9 +34,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _waited_for = set()  # pids whose exit status belongs to a Process
 
 
-def die_with_parent():
-    """For preexec_fn: SIGKILL when the thread that started this process ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent(number=signal.SIGKILL):
+    """This process gets that signal when the thread that started it ends. Also for preexec_fn."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def adopt_orphans():
