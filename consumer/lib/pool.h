@@ -33,7 +33,7 @@ const struct pool_config *pool_config(const struct pool *pool);
 /* Supervisor: starts the zygote (which starts the executors); called before any thread exists. Fails with the reason where a library cannot be loaded. */
 enum mr_status pool_start(struct pool *pool, struct mr_error *err);
 /* Supervisor, after the loop died: ends all attempts that run (process trees included), clears ring and executors for the next loop. Call after the ledger was read. */
-void pool_reset(struct pool *pool);
+enum mr_status pool_reset(struct pool *pool, struct mr_error *err);
 void pool_stop(struct pool *pool);
 
 #endif

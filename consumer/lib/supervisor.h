@@ -5,10 +5,13 @@
 #include "lib/pool.h"
 
 /*
- * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a second one ends everything at once), and when the loop dies
- * unasked: gives back in Redis what was claimed and not started (store_release), declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop
- * (with a pause that grows while it keeps dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop (PR_SET_PDEATHSIG).
+ * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a second
+ * one ends everything at once), and when the loop dies unasked: gives back in Redis what was claimed and not started (store_release),
+ * declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop (with a pause that grows while it keeps
+ * dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop (PR_SET_PDEATHSIG).
  */
+#define SUPERVISOR_AGAIN 75 /* exit status of a loop that asks for a new incarnation at once (EX_TEMPFAIL) */
+
 struct supervisor_config {
 	struct pool *pool;
 	struct store_config store;
