@@ -6,16 +6,17 @@
 
 /* What is remembered of a failure between attempts. The final failure of a task is never cut. */
 
-/* `failure` in at most `max_bytes` of text and payload (its chain of causes included): messages are cut at the end of a UTF-8 character, details that
- * do not fit are left out, causes beyond FAILURE_MAX_DEPTH or without room too. Borrows from `failure`, new links come from the arena; returns
- * `failure` itself where nothing had to go. */
+/* `failure` in at most `max_bytes` of text and payload (its chain of causes included): messages are cut at the end of a UTF-8
+ * character, details that do not fit are left out, causes beyond FAILURE_MAX_DEPTH or without room too. Borrows from `failure`,
+ * new links come from the arena; returns `failure` itself where nothing had to go. */
 const struct failure *failure_cut(const struct failure *failure, size_t max_bytes, struct arena *arena);
 
 /* Bytes of text and payload in the chain. */
 size_t failure_bytes(const struct failure *failure);
 
-/* `former` and then `added`: at most FAILURE_HISTORY of them and FAILURE_KEEP_BYTES together; the oldest go first, and what is left is cut. */
-void attempt_failures_add(const struct attempt_failure *former, size_t n_former, const struct attempt_failure *added, struct arena *arena,
-			  const struct attempt_failure **ret, size_t *ret_n);
+/* `former` and then `added`: at most FAILURE_HISTORY of them and FAILURE_KEEP_BYTES together; the oldest go first, and what is
+ * left is cut. */
+void attempt_failures_add(const struct attempt_failure *former, size_t n_former, const struct attempt_failure *added,
+			  struct arena *arena, const struct attempt_failure **ret, size_t *ret_n);
 
 #endif

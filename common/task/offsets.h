@@ -7,16 +7,17 @@
 #include <stdint.h>
 
 /*
- * Settled offsets of one partition: which offset may be committed. Offsets are taken in rising order (gaps are normal: compaction, transaction markers)
- * and settled in any order; the watermark is the lowest taken offset that is not settled, or one past the last taken.
+ * Settled offsets of one partition: which offset may be committed. Offsets are taken in rising order (gaps are normal:
+ * compaction, transaction markers) and settled in any order; the watermark is the lowest taken offset that is not settled, or one
+ * past the last taken.
  */
 struct offsets {
 	int64_t *ring; /* taken and not passed by the watermark, rising; settled ones as -1 - offset */
 	size_t cap;    /* a power of two, or 0 */
 	size_t head;   /* index of the oldest; it is not settled */
 	size_t len;
-	int64_t next;  /* one past the last taken; -1 before the first */
-	size_t open;   /* taken, not settled */
+	int64_t next; /* one past the last taken; -1 before the first */
+	size_t open;  /* taken, not settled */
 };
 
 void offsets_init(struct offsets *offsets);

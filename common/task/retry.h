@@ -4,7 +4,8 @@
 
 #include "task/task.h"
 
-/* What follows a failed, timed-out or lost attempt: pure rules, Temporal's (server common/backoff/retry.go, common/retrypolicy). */
+/* What follows a failed, timed-out or lost attempt: pure rules, Temporal's (server common/backoff/retry.go, common/retrypolicy).
+ */
 
 /* The policy with its defaults filled in. */
 struct retry_policy retry_policy_effective(const struct retry_policy *sent);
@@ -28,8 +29,8 @@ struct retry_verdict {
 	bool timed_out;               /* where not: close as TIMED_OUT (schedule-to-close, cause = the failure), not as FAILED */
 };
 
-/* Order (C3-C6): cancel requested, non-retryable by flag or type (`Timeout:StartToClose`, `Timeout:Heartbeat` for timeouts), attempts used up,
- * next start past the deadline. next_retry_delay_ms replaces the interval and ignores the maximum. */
+/* Order (C3-C6): cancel requested, non-retryable by flag or type (`Timeout:StartToClose`, `Timeout:Heartbeat` for timeouts),
+ * attempts used up, next start past the deadline. next_retry_delay_ms replaces the interval and ignores the maximum. */
 struct retry_verdict retry_decide(const struct retry_input *input);
 
 #endif

@@ -13,8 +13,9 @@
 #define UNKNOWN {TRANSITION_UNKNOWN, STATE_NONE}
 
 /*
- * A claim of a finished task is answered with the stored result (REPEAT). Apply on NONE is the replay of a shard whose data was lost. A finish on NONE
- * comes from a worker that re-applies it during recovery. Apply on FINISHED: a late record of a worker that is gone; the tombstone is written again.
+ * A claim of a finished task is answered with the stored result (REPEAT). Apply on NONE is the replay of a shard whose data was
+ * lost. A finish on NONE comes from a worker that re-applies it during recovery. Apply on FINISHED: a late record of a worker that is
+ * gone; the tombstone is written again.
  */
 static const struct transition table[STATES][EVENTS] = {
 	[STATE_NONE] = {

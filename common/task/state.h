@@ -5,19 +5,22 @@
 #include "task/task.h"
 
 /*
- * The states of a task as Redis keeps them, and every step between them: one table. The scripts in common/store/scripts do the same steps in Redis;
- * the tests hold both against each other.
+ * The states of a task as Redis keeps them, and every step between them: one table. The scripts in common/store/scripts do the
+ * same steps in Redis; the tests hold both against each other.
  *
- * The table says what an event does to a state once its fence is checked; the fence itself (run, epoch, attempt, nonce) is state_fence().
+ * The table says what an event does to a state once its fence is checked; the fence itself (run, epoch, attempt, nonce) is
+ * state_fence().
  */
 enum task_state {
-	/* Nothing is known. Next states: STARTED (claim), WAITING, BACKING_OFF, STARTED (replay of the journal), FINISHED (replay of results, cancel). */
+	/* Nothing is known. Next states: STARTED (claim), WAITING, BACKING_OFF or STARTED (replay of the journal), FINISHED (replay
+	 * of results, a finish that is applied again, a schedule timeout). */
 	STATE_NONE,
 	/* Start delay, pause or a limit holds it back; the journal carries it. Next states: SCHEDULED, BACKING_OFF, FINISHED. */
 	STATE_WAITING,
-	/* An attempt lies in its task topic and nobody has it. Next states: STARTED, WAITING, BACKING_OFF, FINISHED. */
+	/* An attempt lies in its task topic and nobody has it. Next states: STARTED, WAITING, FINISHED. */
 	STATE_SCHEDULED,
-	/* A worker holds an attempt. Next states: STARTED (lost: the next attempt), SCHEDULED (released), BACKING_OFF, WAITING, FINISHED. */
+	/* A worker holds an attempt. Next states: STARTED (lost: the next attempt), SCHEDULED (released), BACKING_OFF, WAITING,
+	 * FINISHED. */
 	STATE_STARTED,
 	/* Between attempts; the journal carries it until its backoff is due. Next states: SCHEDULED, WAITING, FINISHED. */
 	STATE_BACKING_OFF,
@@ -67,14 +70,15 @@ const char *task_event_name(enum task_event event);
 char task_state_letter(enum task_state state);
 bool task_state_parse(char letter, enum task_state *ret);
 
-/* Where a fact stands in the life of one run. Facts of one run are ordered by (epoch, attempt, phase); the highest is the truth. */
+/* Where a fact stands in the life of one run. Facts of one run are ordered by (epoch, attempt, phase), the highest is the truth. */
 struct fence {
 	int64_t epoch;
 	int64_t attempt;
 	enum task_state phase;
 };
 
-/* < 0: a is older than b, 0: the same fact, > 0: newer. Facts of different runs are not comparable: the caller looks at run_id first. */
+/* < 0: a is older than b, 0: the same fact, > 0: newer. Facts of different runs are not comparable: the caller looks at run_id
+ * first. */
 int state_fence(const struct fence *a, const struct fence *b);
 /* The state that a journal record speaks of; false for kinds that speak of none (HEARTBEAT, CHECKPOINT). */
 bool state_of_journal(enum journal_kind kind, enum task_state *ret);

@@ -6,15 +6,16 @@
 #include "base/bytes.h"
 #include "millrace/status.h"
 
-/* The records of the contract as plain structures. All bytes are borrowed: they point into the record they were decoded from, or into
- * the arena that was given to the decoder. Optional instants and durations: TASK_UNSET where absent. */
+/* The records of the contract as plain structures. All bytes are borrowed: they point into the record they were decoded from, or
+ * into the arena that was given to the decoder. Optional instants and durations: TASK_UNSET where absent. */
 
 #define TASK_UNSET INT64_MIN
 #define TASK_ID_MAX_BYTES 255
 #define TASK_KEY_MAX_BYTES (2 * 3 * TASK_ID_MAX_BYTES + 1)
 /* A run id that nobody gave is "topic:partition:offset". */
 #define TASK_RUN_MAX_BYTES (249 + 1 + 10 + 1 + 19)
-/* Longest duration, 100 years, and latest instant, the end of the year 9999: sums stay exact in the doubles that Redis keeps as scores. */
+/* Longest duration, 100 years, and latest instant, the end of the year 9999: sums stay exact in the doubles that Redis keeps as
+ * scores. */
 #define TASK_DURATION_MAX_MS INT64_C(3155760000000)
 #define TASK_INSTANT_MAX_MS INT64_C(253402300799999)
 
@@ -43,10 +44,10 @@ enum id_conflict_policy { CONFLICT_USE_EXISTING, CONFLICT_FAIL };
 
 /* As it was sent: TASK_UNSET / NAN-free zero where absent; retry_policy_effective() fills the defaults. */
 struct retry_policy {
-	int64_t initial_interval_ms;  /* TASK_UNSET = 1000 */
-	double backoff_coefficient;   /* 0 = 2.0 */
-	int64_t maximum_interval_ms;  /* TASK_UNSET = 100 x initial */
-	int64_t maximum_attempts;     /* TASK_UNSET or 0 = unlimited */
+	int64_t initial_interval_ms; /* TASK_UNSET = 1000 */
+	double backoff_coefficient;  /* 0 = 2.0 */
+	int64_t maximum_interval_ms; /* TASK_UNSET = 100 x initial */
+	int64_t maximum_attempts;    /* TASK_UNSET or 0 = unlimited */
 	const struct bytes *non_retryable_error_types;
 	size_t n_non_retryable_error_types;
 };
@@ -58,7 +59,8 @@ struct task {
 	struct bytes activity_id;
 	struct bytes run_id;
 	struct payload input;
-	int64_t schedule_to_close_timeout_ms; /* these four and start_delay_ms: a decoded 0 is TASK_UNSET; effective ones: task/deadlines.h */
+	/* As sent, and a decoded 0 is TASK_UNSET (start_delay_ms too); the effective ones are made by task/deadlines.h. */
+	int64_t schedule_to_close_timeout_ms;
 	int64_t schedule_to_start_timeout_ms;
 	int64_t start_to_close_timeout_ms;
 	int64_t heartbeat_timeout_ms;
@@ -73,7 +75,13 @@ struct task {
 };
 
 enum result_status { RESULT_COMPLETED, RESULT_FAILED, RESULT_TIMED_OUT, RESULT_CANCELED, RESULT_TERMINATED };
-enum timeout_type { TIMEOUT_NONE, TIMEOUT_START_TO_CLOSE, TIMEOUT_HEARTBEAT, TIMEOUT_SCHEDULE_TO_START, TIMEOUT_SCHEDULE_TO_CLOSE };
+enum timeout_type {
+	TIMEOUT_NONE,
+	TIMEOUT_START_TO_CLOSE,
+	TIMEOUT_HEARTBEAT,
+	TIMEOUT_SCHEDULE_TO_START,
+	TIMEOUT_SCHEDULE_TO_CLOSE
+};
 enum retry_state {
 	RETRY_STATE_NONE,
 	RETRY_STATE_IN_PROGRESS,
@@ -127,7 +135,8 @@ struct result {
 	struct bytes worker;
 };
 
-/* What the journal says of a task between its attempts. Kinds of one key are ordered by (run, epoch, attempt, phase); the highest is the truth. */
+/* What the journal says of a task between its attempts. Kinds of one key are ordered by (run, epoch, attempt, phase); the highest
+ * is the truth. */
 enum journal_kind { JOURNAL_WAITING, JOURNAL_STARTED, JOURNAL_BACKOFF, JOURNAL_HEARTBEAT, JOURNAL_CHECKPOINT };
 
 struct journal_record {
@@ -135,24 +144,24 @@ struct journal_record {
 	struct bytes task_key;
 	struct bytes run_id;
 	int64_t epoch;
-	int64_t attempt;         /* BACKOFF: the attempt that comes next; STARTED: the one that runs */
-	int64_t due_at_ms;       /* by Redis' clock; BACKOFF, WAITING */
+	int64_t attempt;   /* BACKOFF: the attempt that comes next; STARTED: the one that runs */
+	int64_t due_at_ms; /* by Redis' clock; BACKOFF, WAITING */
 	bool cancel_requested;
 	bool pause_requested;
-	struct bytes record_id;  /* topic:partition:offset of the record that this follows */
-	struct bytes topic;      /* task topic to dispatch to */
-	struct bytes task;       /* value of the task record, unchanged */
-	struct headers headers;  /* the user's, without reserved ones */
+	struct bytes record_id;       /* topic:partition:offset of the record that this follows */
+	struct bytes topic;           /* task topic to dispatch to */
+	struct bytes task;            /* value of the task record, unchanged */
+	struct headers headers;       /* the user's, without reserved ones */
 	struct bytes task_record_key; /* Kafka key of the task record */
-	int64_t scheduled_at_ms; /* first scheduled */
-	int64_t lost;            /* attempts lost in a row */
+	int64_t scheduled_at_ms;      /* first scheduled */
+	int64_t lost;                 /* attempts lost in a row */
 	const struct attempt_failure *failures;
 	size_t n_failures;
 	struct payload heartbeat_details;
 	struct bytes worker;
 	struct bytes nonce;
 	int64_t started_at_ms;
-	int64_t control_offset;  /* CHECKPOINT */
+	int64_t control_offset; /* CHECKPOINT */
 };
 
 enum control_command {
@@ -200,12 +209,13 @@ const char *id_conflict_policy_name(enum id_conflict_policy policy);
 
 /* Limits of ids: 1-255 bytes, UTF-8, no control characters. `field` names it in the error. */
 enum mr_status task_id_check(struct bytes id, const char *field, struct mr_error *err);
-/* Ranges and combinations of all fields (types are the decoder's): ids, timeouts >= 0, retry policy (Temporal's rules), priority 1-5, workflow_id
- * without activity_id, reply_topic a legal Kafka topic name. The error's `where` is the field, its message one sentence with what is accepted. */
+/* Ranges and combinations of all fields (types are the decoder's): ids, timeouts >= 0, retry policy (Temporal's rules), priority
+ * 1-5, workflow_id without activity_id, reply_topic a legal Kafka topic name. The error's `where` is the field, its message one
+ * sentence with what is accepted. */
 enum mr_status task_validate(const struct task *task, struct mr_error *err);
 
-/* The task key: `workflow_id/activity_id` or `activity_id`, with `%` and `/` inside an id percent-encoded; coordinates where there is no id.
- * The result lives in the arena. */
+/* The task key: `workflow_id/activity_id` or `activity_id`, with `%` and `/` inside an id percent-encoded; coordinates where
+ * there is no id. The result lives in the arena. */
 struct bytes task_key(const struct task *task, struct bytes record_id, struct arena *arena);
 /* "topic:partition:offset" */
 struct bytes task_record_id(struct bytes topic, int32_t partition, int64_t offset, struct arena *arena);
@@ -223,9 +233,10 @@ static inline int task_shard(struct bytes key, int n_shards)
 #define HEADER_HOPS "millrace-hops"
 #define HEADER_SCHEDULED_AT "millrace-scheduled-at"
 #define HEADER_DISPATCHED_AT "millrace-dispatched-at"
-#define HEADER_HISTORY "millrace-history"     /* Avro `History`: the failures of former attempts */
-#define HEADER_NOT_STATE "millrace-not-state" /* on a result: an answer to one publication only (BadTask, a rejected duplicate), never state */
-#define HEADER_REASON "millrace-reason"       /* on a dead letter */
+#define HEADER_HISTORY "millrace-history" /* Avro `History`: the failures of former attempts */
+/* On a result: an answer to one publication only (BadTask, a rejected duplicate), never state. */
+#define HEADER_NOT_STATE "millrace-not-state"
+#define HEADER_REASON "millrace-reason" /* on a dead letter */
 #define HEADER_TOPIC "millrace-topic"
 #define HEADER_PARTITION "millrace-partition"
 #define HEADER_OFFSET "millrace-offset"

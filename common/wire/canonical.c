@@ -29,7 +29,8 @@ static void append_name(const char *name, const char *space, struct buf *out)
 		buf_printf(out, "\"%s.%s\"", space, name);
 }
 
-/* The namespace that a named type gives to what is inside it: its own, or that of its dotted name, or the one around it. Owned by *ret_space. */
+/* The namespace that a named type gives to what is inside it: its own, or that of its dotted name, or the one around it. Owned by
+ * *ret_space. */
 static void inner_space(const json_t *schema, const char *space, struct buf *ret_space)
 {
 	const char *name = member(schema, "name");

@@ -7,7 +7,8 @@
 #include "base/buf.h"
 #include "millrace/status.h"
 
-/* Avro's Parsing Canonical Form of a schema, from which the fingerprint of the single-object encoding is made. `schema` is one that avro-c accepts. */
+/* Avro's Parsing Canonical Form of a schema, from which the fingerprint of the single-object encoding is made. `schema` is one
+ * that avro-c accepts. */
 void canonical_append(const json_t *schema, struct buf *out);
 /* CRC-64-AVRO of the canonical form. */
 uint64_t canonical_fingerprint(const json_t *schema);

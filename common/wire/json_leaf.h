@@ -5,9 +5,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-/* Strings and numbers in JSON text: read (by jansson where it is not trivial) and written. `token` is a value that json_scan_value accepted. */
+/* Strings and numbers in JSON text: read (by jansson where it is not trivial) and written. `token` is a value that
+ * json_scan_value accepted. */
 
-/* A string without its quotes and escapes: part of `token` where there are no escapes, else from the arena. False: not a string, or escapes that are no text. */
+/* A string without its quotes and escapes: part of `token` where there are no escapes, else from the arena. False: not a string,
+ * or escapes that are no text. */
 bool json_leaf_text(struct bytes token, struct arena *arena, struct bytes *ret);
 /* An integer: digits only, within int64. */
 bool json_leaf_int(struct bytes token, int64_t *ret);

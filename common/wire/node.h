@@ -9,8 +9,9 @@
 #include "wire/reader.h"
 
 /*
- * A schema as a tree that a bounded walk can follow: made from what avro-c parsed, without links, every node with the fewest bytes a value of it takes.
- * Recursive schemas and arrays of items without bytes are refused: for them six bytes can mean endless work.
+ * A schema as a tree that a bounded walk can follow: made from what avro-c parsed, without links, every node with the fewest
+ * bytes a value of it takes. Recursive schemas and arrays of items without bytes are refused: for them six bytes can mean endless
+ * work.
  */
 
 enum node_type {
@@ -48,7 +49,8 @@ struct node_tree {
 	const struct node *root;
 };
 
-/* MR_EINVAL: not a schema, or one that is refused; the message says which part. avro-c keeps its error text globally: one thread. */
+/* MR_EINVAL: not a schema, or one that is refused; the message says which part. avro-c keeps its error text globally: one thread.
+ */
 enum mr_status node_tree_new(const char *name, struct bytes avsc, struct node_tree **ret, struct mr_error *err);
 void node_tree_free(struct node_tree *tree);
 
@@ -58,8 +60,8 @@ bool node_check(const struct node *node, struct reader *reader);
 int node_find(const struct node *node, struct bytes name);
 
 /*
- * Blocks of an array or map: call with *left = 0 before the first. *left becomes the number of items of the next block (0: the end). `block_end` (where the
- * encoder told the size) is checked when the block is over.
+ * Blocks of an array or map: call with *left = 0 before the first. *left becomes the number of items of the next block (0: the
+ * end). `block_end` (where the encoder told the size) is checked when the block is over.
  */
 struct node_blocks {
 	uint64_t left;

@@ -7,9 +7,9 @@
 #include "wire/shape.h"
 
 /*
- * A schema's record matched with a structure, by the names of fields: what to do with each field in the order of the schema. Made once per schema and then
- * followed for each record: the hot path of decoding and encoding. A field that the structure does not have is checked and skipped; one that the
- * schema does not have keeps its initial value.
+ * A schema's record matched with a structure, by the names of fields: what to do with each field in the order of the schema. Made
+ * once per schema and then followed for each record: the hot path of decoding and encoding. A field that the structure does not
+ * have is checked and skipped; one that the schema does not have keeps its initial value.
  */
 
 #define PLAN_NEVER_NULL 0xff
@@ -35,9 +35,11 @@ struct plan {
 enum mr_status plan_new(const struct node *record, const struct shape *shape, struct arena *arena, const struct plan **ret,
 			struct mr_error *err);
 
-/* Reads one record into `structure`, which is initialised first. Memory for lists and links comes from the arena, strings point into the record. */
+/* Reads one record into `structure`, which is initialised first. Memory for lists and links comes from the arena, strings point
+ * into the record. */
 bool plan_read(const struct plan *plan, struct reader *reader, struct arena *arena, void *structure);
-/* Appends the record. Text that is not UTF-8 is repaired; absent values of fields that cannot be null are written as "", 0 or the first symbol. */
+/* Appends the record. Text that is not UTF-8 is repaired; absent values of fields that cannot be null are written as "", 0 or the
+ * first symbol. */
 void plan_write(const struct plan *plan, const void *structure, struct buf *out);
 
 #endif

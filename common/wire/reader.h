@@ -5,16 +5,17 @@
 #include "base/bytes.h"
 #include "millrace/status.h"
 
-/* Primitives of Avro's binary encoding over bytes that nobody vouches for. Each call returns false where the bytes do not hold the value. */
+/* Primitives of Avro's binary encoding over bytes that nobody vouches for. Each call returns false where the bytes do not hold
+ * the value. */
 
 #define READER_PATH_BYTES 128
 
 struct reader {
 	const uint8_t *p;
 	const uint8_t *end;
-	const char *what; /* what was wrong, where a call failed */
-	char path
-		[READER_PATH_BYTES]; /* the field in which, "retry_policy.initial_interval_ms"; built while the failed walk returns */
+	const char *what;             /* what was wrong, where a call failed */
+	char path[READER_PATH_BYTES]; /* the field in which, "retry_policy.initial_interval_ms"; built while the failed walk
+					 returns */
 };
 
 static inline struct reader reader_of(struct bytes b)

@@ -7,8 +7,9 @@
 #include "wire/schema.h"
 
 /*
- * JSON to a value of a user's schema. A union takes {"branch": value} as Avro's JSON encoding has it, and as people write it the bare value: the first branch
- * that its kind fits. A field that is left out takes its default, or null where its type allows that.
+ * JSON to a value of a user's schema. A union takes {"branch": value} as Avro's JSON encoding has it, and as people write it the
+ * bare value: the first branch that its kind fits. A field that is left out takes its default, or null where its type allows
+ * that.
  */
 
 #define SHOWN_MAX 100

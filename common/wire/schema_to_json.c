@@ -5,8 +5,8 @@
 #include "wire/schema.h"
 
 /*
- * A value of a user's schema as JSON. As Avro's JSON encoding, except that the value of a union with at most one branch beside null stands for itself;
- * of a larger union it is {"branch": value}. Bytes are strings of the characters U+0000 to U+00FF.
+ * A value of a user's schema as JSON. As Avro's JSON encoding, except that the value of a union with at most one branch beside
+ * null stands for itself; of a larger union it is {"branch": value}. Bytes are strings of the characters U+0000 to U+00FF.
  */
 
 static bool value_print(const struct node *node, struct reader *reader, struct buf *out);

@@ -5,9 +5,11 @@
 #include "task/task.h"
 
 /*
- * The structures of task.h as tables: which field of a record is which member. One table each serves Avro and JSON, reading and writing.
+ * The structures of task.h as tables: which field of a record is which member. One table each serves Avro and JSON, reading and
+ * writing.
  *
- * A payload takes three fields: its data (SHAPE_PAYLOAD) and, as texts, content type and encoding. In JSON its data is `name` (any JSON value) or `name_base64`.
+ * A payload takes three fields: its data (SHAPE_PAYLOAD) and, as texts, content type and encoding. In JSON its data is `name`
+ * (any JSON value) or `name_base64`.
  */
 
 enum shape_kind {

@@ -6,8 +6,9 @@
 #include "wire/shape.h"
 
 /*
- * Reads an object into `structure`, which is initialised first. An error (the first one, in a sentence that names the field with its dotted path) does not
- * end the reading: what else could be understood is set. *ret_whole: the text is JSON to its end, so every field was seen.
+ * Reads an object into `structure`, which is initialised first. An error (the first one, in a sentence that names the field with
+ * its dotted path) does not end the reading: what else could be understood is set. *ret_whole: the text is JSON to its end, so
+ * every field was seen.
  */
 enum mr_status shape_json_read(const struct shape *shape, struct bytes text, struct arena *arena, void *structure,
 			       bool *ret_whole, struct mr_error *err);

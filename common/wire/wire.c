@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "wire/canonical.h"
+#include "wire/check.h"
 #include "wire/json_leaf.h"
 #include "wire/json_scan.h"
 #include "wire/plan.h"
@@ -12,7 +13,6 @@
 #include "wire_schemas.h"
 
 #define HEADER_BYTES 10 /* of the single-object encoding: C3 01 and the fingerprint, little-endian */
-#define RETRY_DELAY "failure.next_retry_delay_ms"
 
 enum kind { KIND_TASK, KIND_RESULT, KIND_CONTROL, KIND_JOURNAL, KIND_HISTORY };
 #define KINDS (KIND_HISTORY + 1)
@@ -220,8 +220,8 @@ static bool ids_are_valid(const struct task *task)
 	return !bytes_present(task->activity_id) || task_id_check(task->activity_id, "activity_id", NULL) == MR_OK;
 }
 
-/* What is left of a task that cannot be run: its identity, where every id that it might have was seen. A text further on in the record could be the other
- * half of the key, so half-read ids are none. */
+/* What is left of a task that cannot be run: its identity, where every id that it might have was seen. A text further on in the
+ * record could be the other half of the key, so half-read ids are none. */
 static bool keep_ids_only(struct task *task, bool ids_seen)
 {
 	struct task bad;
@@ -278,35 +278,7 @@ enum mr_status wire_decode_result(struct wire *wire, struct bytes value, struct 
 	enum mr_status status = decode(wire, KIND_RESULT, value, arena, ret, &format, err);
 
 	ret->format = format;
-	return status;
-}
-
-static enum mr_status text_check(struct bytes text, const char *field, size_t max, struct mr_error *err)
-{
-	if (!bytes_present(text) || (text.len >= 1 && text.len <= max && bytes_has_no_controls(text)))
-		return MR_OK;
-	return mr_error_set(err, MR_EBAD_RECORD, field, "field %s must have 1 to %zu bytes without control characters", field,
-			    max);
-}
-
-/* What a command from anywhere may carry into Redis and the journal. */
-static enum mr_status control_check(const struct control *control, struct mr_error *err)
-{
-	enum mr_status status;
-
-	if ((status = text_check(control->task_key, "task_key", TASK_KEY_MAX_BYTES, err)) ||
-	    (status = text_check(control->run_id, "run_id", TASK_RUN_MAX_BYTES, err)) ||
-	    (status = text_check(control->request_id, "request_id", TASK_ID_MAX_BYTES, err)))
-		return status;
-	if (bytes_present(control->options.data) &&
-	    (!is_json_object(control->options.data) || !wire_is_json(control->options.data)))
-		return mr_error_set(err, MR_EBAD_RECORD, "options", "field options must be the text of a JSON object");
-	for (const struct failure *failure = control->failure; failure; failure = failure->cause)
-		if (failure->next_retry_delay_ms != TASK_UNSET &&
-		    (failure->next_retry_delay_ms < 0 || failure->next_retry_delay_ms > TASK_DURATION_MAX_MS))
-			return mr_error_set(err, MR_EBAD_RECORD, RETRY_DELAY, "field %s must be from 0 to %lld ms", RETRY_DELAY,
-					    (long long)TASK_DURATION_MAX_MS);
-	return MR_OK;
+	return status != MR_OK ? status : check_result(ret, err);
 }
 
 enum mr_status wire_decode_control(struct wire *wire, struct bytes value, struct arena *arena, struct control *ret,
@@ -316,13 +288,15 @@ enum mr_status wire_decode_control(struct wire *wire, struct bytes value, struct
 	enum mr_status status = decode(wire, KIND_CONTROL, value, arena, ret, &format, err);
 
 	ret->format = format;
-	return status != MR_OK ? status : control_check(ret, err);
+	return status != MR_OK ? status : check_control(ret, err);
 }
 
 enum mr_status wire_decode_journal(struct wire *wire, struct bytes value, struct arena *arena, struct journal_record *ret,
 				   struct mr_error *err)
 {
-	return decode_avro(wire, KIND_JOURNAL, value, arena, ret, NULL, err);
+	enum mr_status status = decode_avro(wire, KIND_JOURNAL, value, arena, ret, NULL, err);
+
+	return status != MR_OK ? status : check_journal(ret, err);
 }
 
 enum mr_status wire_decode_history(struct wire *wire, struct bytes value, struct arena *arena, const struct attempt_failure **ret,

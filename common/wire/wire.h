@@ -6,19 +6,23 @@
 #include "task/task.h"
 
 /*
- * Bytes on the wire to the structures of task.h and back. Avro single-object encoding (C3 01, CRC-64-AVRO fingerprint, body) with the schemas
- * in schemas/ and schemas/history/, or plain JSON (a value that begins with `{`, after white space) with the same field names.
+ * Bytes on the wire to the structures of task.h and back. Avro single-object encoding (C3 01, CRC-64-AVRO fingerprint, body) with
+ * the schemas in schemas/ and schemas/history/, or plain JSON (a value that begins with `{`, after white space) with the same
+ * field names.
  *
- * Decoding is bounded: a walk over the known schema checks every length, count, enum index, union branch and UTF-8 before anything is used, the whole
- * buffer must be used, nothing is allocated beyond the arena. Decoded bytes point into `value` (kept by the caller) or the arena.
+ * Decoding is bounded: a walk over the known schema checks every length, count, enum index, union branch and UTF-8 before
+ * anything is used, the whole buffer must be used, nothing is allocated beyond the arena. Decoded bytes point into `value` (kept
+ * by the caller) or the arena.
  */
 struct wire;
 
 enum mr_status wire_new(struct wire **ret, struct mr_error *err);
 void wire_free(struct wire *wire); /* NULL is allowed */
 
-/* MR_EBAD_RECORD: err->message is one sentence for the dead letter ("unknown field retry_policy.max_attempts; did you mean maximum_attempts").
- * Even then workflow_id and activity_id (or neither) are set in *ret where they could be read and are valid, and *ret_has_key says so. task_validate() is applied. */
+/* MR_EBAD_RECORD: err->message is one sentence for the dead letter ("unknown field retry_policy.max_attempts; did you mean
+ * maximum_attempts"). Even then workflow_id and activity_id (or neither) are set in *ret where they could be read and are valid,
+ * and *ret_has_key says so; nothing else is. A record that breaks off before all of its ids were seen has no key. task_validate()
+ * is applied. */
 enum mr_status wire_decode_task(struct wire *wire, struct bytes value, struct arena *arena, struct task *ret, bool *ret_has_key,
 				struct mr_error *err);
 enum mr_status wire_decode_result(struct wire *wire, struct bytes value, struct arena *arena, struct result *ret,
@@ -31,8 +35,8 @@ enum mr_status wire_decode_journal(struct wire *wire, struct bytes value, struct
 enum mr_status wire_decode_history(struct wire *wire, struct bytes value, struct arena *arena, const struct attempt_failure **ret,
 				   size_t *ret_n, struct mr_error *err);
 
-/* Append to `out` in the structure's `format` (journal and history: always Avro). The structures must be valid: encoding does not fail, but for
- * payloads declared application/json that do not parse, which are written as base64. */
+/* Append to `out` in the structure's `format` (journal and history: always Avro). The structures must be valid: encoding does not
+ * fail, but for payloads declared application/json that do not parse, which are written as base64. */
 void wire_encode_task(struct wire *wire, const struct task *task, struct buf *out);
 void wire_encode_result(struct wire *wire, const struct result *result, struct buf *out);
 void wire_encode_control(struct wire *wire, const struct control *control, struct buf *out);
@@ -47,8 +51,9 @@ void wire_result_to_json(const struct result *result, struct buf *out);
 void wire_append_json_string(struct buf *out, struct bytes text);
 
 /*
- * Schemas of the user (A2): an activity's declared input or result. Bytes are checked by the same bounded walk; the decoded value is avro-c's.
- * `name` appears in errors. Recursive schemas and arrays of null are refused.
+ * Schemas of the user (A2): an activity's declared input or result. Bytes are checked by the same bounded walk; a body that
+ * passed is safe for avro-c's own reader. `name` appears in errors. Recursive schemas and arrays of items that take no bytes are
+ * refused.
  */
 struct wire_schema;
 enum mr_status wire_schema_new(const char *name, struct bytes avsc, struct wire_schema **ret, struct mr_error *err);

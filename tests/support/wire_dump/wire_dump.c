@@ -6,8 +6,8 @@
 /*
  * wire_dump task|result|control|journal|history avro|json < value
  *
- * Reads the value of a record, in either encoding, and writes it in the one that is named: what the programs understand and what they publish.
- * Exit status 1 and one line on stderr ("field: sentence") where the value is refused.
+ * Reads the value of a record, in either encoding, and writes it in the one that is named: what the programs understand and what
+ * they publish. Exit status 1 and one line on stderr ("field: sentence") where the value is refused.
  */
 
 static void read_all(struct buf *value)
@@ -18,7 +18,8 @@ static void read_all(struct buf *value)
 		value->len += n;
 }
 
-static enum mr_status task_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out, struct mr_error *err)
+static enum mr_status task_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				   struct buf *out, struct mr_error *err)
 {
 	struct task task;
 	bool has_key;
@@ -31,7 +32,8 @@ static enum mr_status task_convert(struct wire *wire, struct bytes value, enum t
 	return MR_OK;
 }
 
-static enum mr_status result_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out, struct mr_error *err)
+static enum mr_status result_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				     struct buf *out, struct mr_error *err)
 {
 	struct result result;
 	enum mr_status status = wire_decode_result(wire, value, arena, &result, err);
@@ -43,8 +45,8 @@ static enum mr_status result_convert(struct wire *wire, struct bytes value, enum
 	return MR_OK;
 }
 
-static enum mr_status control_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out,
-				      struct mr_error *err)
+static enum mr_status control_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				      struct buf *out, struct mr_error *err)
 {
 	struct control control;
 	enum mr_status status = wire_decode_control(wire, value, arena, &control, err);
@@ -56,8 +58,8 @@ static enum mr_status control_convert(struct wire *wire, struct bytes value, enu
 	return MR_OK;
 }
 
-static enum mr_status journal_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out,
-				      struct mr_error *err)
+static enum mr_status journal_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				      struct buf *out, struct mr_error *err)
 {
 	struct journal_record record;
 	enum mr_status status = wire_decode_journal(wire, value, arena, &record, err);
@@ -70,8 +72,8 @@ static enum mr_status journal_convert(struct wire *wire, struct bytes value, enu
 	return MR_OK;
 }
 
-static enum mr_status history_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out,
-				      struct mr_error *err)
+static enum mr_status history_convert(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				      struct buf *out, struct mr_error *err)
 {
 	const struct attempt_failure *failures;
 	size_t n;
@@ -87,9 +89,11 @@ static enum mr_status history_convert(struct wire *wire, struct bytes value, enu
 
 static const struct {
 	const char *name;
-	enum mr_status (*convert)(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena, struct buf *out, struct mr_error *err);
+	enum mr_status (*convert)(struct wire *wire, struct bytes value, enum task_format format, struct arena *arena,
+				  struct buf *out, struct mr_error *err);
 } kinds[] = {
-	{"task", task_convert}, {"result", result_convert}, {"control", control_convert}, {"journal", journal_convert}, {"history", history_convert},
+	{"task", task_convert},       {"result", result_convert},   {"control", control_convert},
+	{"journal", journal_convert}, {"history", history_convert},
 };
 
 static int run(size_t kind, enum task_format format)

@@ -358,6 +358,56 @@ static void bad_commands_are_refused_by_name(void **state)
 	}
 }
 
+static void records_with_numbers_out_of_range_are_refused(void **state)
+{
+	static const struct {
+		const char *json, *where;
+	} results[] = {
+		{"{\"task_key\":\"k\",\"status\":\"FAILED\",\"attempt\":0}", "attempt"},
+		{"{\"task_key\":\"k\",\"status\":\"FAILED\",\"attempt\":-9223372036854775808}", "attempt"},
+		{"{\"task_key\":\"k\",\"status\":\"FAILED\",\"closed_at_ms\":-1}", "closed_at_ms"},
+		{"{\"task_key\":\"k\",\"status\":\"FAILED\",\"run_id\":\"a\\tb\"}", "run_id"},
+		{"{\"task_key\":\"\",\"status\":\"FAILED\"}", "task_key"},
+		{"{\"task_key\":\"k\",\"status\":\"DONE\"}", "status"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(results); i++) {
+		struct arena arena = {0};
+		struct mr_error err = {.code = MR_OK};
+		struct result result;
+
+		assert_int_equal(wire_decode_result(wire, bytes_of(results[i].json), &arena, &result, &err), MR_EBAD_RECORD);
+		assert_string_equal(err.where, results[i].where);
+		arena_deinit(&arena);
+	}
+}
+
+static void a_journal_record_out_of_range_is_refused(void **state)
+{
+	const struct journal_record rows[] = {
+		{.task_key = BYTES_LIT("k"), .attempt = 0},
+		{.task_key = BYTES_LIT("k"), .attempt = 1, .epoch = -1},
+		{.task_key = BYTES_LIT("k"), .attempt = 1, .lost = -1},
+		{.task_key = BYTES_LIT("k"), .attempt = 1, .due_at_ms = -1},
+		{.task_key = BYTES_LIT("k"), .attempt = 1, .nonce = BYTES_LIT("a\tb")},
+		{.task_key = BYTES_LIT("k"), .attempt = INT64_MAX},
+		{.task_key = BYTES_LIT(""), .attempt = 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct arena arena = {0};
+		struct buf out = {0};
+		struct journal_record record;
+
+		wire_encode_journal(wire, &rows[i], &out);
+		assert_int_equal(wire_decode_journal(wire, buf_bytes(&out), &arena, &record, NULL), MR_EBAD_RECORD);
+		buf_deinit(&out);
+		arena_deinit(&arena);
+	}
+}
+
 static void a_record_of_another_kind_is_told(void **state)
 {
 	struct arena arena = {0};
@@ -442,6 +492,8 @@ int main(void)
 		cmocka_unit_test(text_that_is_not_utf8_is_repaired),
 		cmocka_unit_test(a_chain_of_causes_ends_at_the_third),
 		cmocka_unit_test(bad_commands_are_refused_by_name),
+		cmocka_unit_test(records_with_numbers_out_of_range_are_refused),
+		cmocka_unit_test(a_journal_record_out_of_range_is_refused),
 		cmocka_unit_test(a_record_of_another_kind_is_told),
 		cmocka_unit_test(optional_fields_are_independent),
 	};
