@@ -273,6 +273,9 @@ void claim_send(struct worker *worker)
 	struct claim_request requests[WORKER_BATCH_MAX];
 	struct batch *batch;
 
+	/* Results that Kafka does not take must not pile up without an end. */
+	if (worker->jobs_bytes >= 2 * worker->config.max_jobs_bytes)
+		return;
 	if (worker->draining || !worker_batch_due(worker, worker->fresh.len, worker->claim_calls))
 		return;
 	batch = collect(worker, requests);

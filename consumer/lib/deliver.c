@@ -138,6 +138,9 @@ void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_st
 {
 	struct job *job = delivery->job;
 
+	/* The bus is being closed. */
+	if (worker->end != WORKER_RUNS)
+		return;
 	assert(delivery->state == DELIVERY_SENT && job->open_deliveries > 0);
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_DONE;

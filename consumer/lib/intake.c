@@ -80,8 +80,7 @@ static struct job *job_of_message(struct worker *worker, struct lane *lane, cons
 	job->user_headers = without_reserved(&job->arena, job->headers);
 	job->record_id = record_id(job);
 	job->headers_bytes = message->key.len + headers_bytes(message->headers);
-	job->weight_bytes = INTAKE_JOB_BYTES + 2 * (message->value.len + job->headers_bytes);
-	worker->jobs_bytes += (int64_t)job->weight_bytes;
+	worker_job_weigh(worker, job, INTAKE_JOB_BYTES + 2 * (message->value.len + job->headers_bytes));
 	return job;
 }
 

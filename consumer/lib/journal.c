@@ -34,6 +34,7 @@ static void send(struct worker *worker, struct job *job, const struct journal_re
 	delivery->partition = job->shard;
 	delivery->key = job->key;
 	delivery->value = arena_copy(&job->arena, buf_bytes(&worker->scratch));
+	worker_job_weigh(worker, job, delivery->value.len);
 	deliver_send(worker, job);
 }
 

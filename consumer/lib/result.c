@@ -64,6 +64,7 @@ static void set_output(struct worker *worker, struct job *job, const struct resu
 	if ((int64_t)(worker->scratch.len + job->headers_bytes) > worker->config.max_result_bytes)
 		replace_too_large(worker, job, result);
 	job->out_value = arena_copy(&job->arena, buf_bytes(&worker->scratch));
+	worker_job_weigh(worker, job, job->out_value.len);
 	job->out_headers = job->user_headers;
 }
 
@@ -142,6 +143,7 @@ void result_republish(struct worker *worker, struct job *job, const struct store
 	}
 	job->out_headers = (struct headers){items, publication->headers.len};
 	job->out_value = arena_copy(&job->arena, publication->value);
+	worker_job_weigh(worker, job, job->out_value.len);
 	publish(worker, job);
 }
 

@@ -96,6 +96,14 @@ static void orphan_remove(struct lane *lane, struct orphan *orphan)
 	*orphan = lane->orphans[--lane->n_orphans];
 }
 
+void settle_forget(struct job *job)
+{
+	struct orphan *orphan = job->lane && job->lane->n_orphans ? orphan_find(job->lane, job->offset) : NULL;
+
+	if (orphan && orphan->job == job)
+		orphan_remove(job->lane, orphan);
+}
+
 void settle_job(struct worker *worker, struct job *job)
 {
 	struct orphan *orphan;

@@ -56,6 +56,8 @@ bool settle_take(struct lane *lane, int64_t offset);
 /* True where the record's task was found in hand (its job settles this offset now) or had ended. */
 bool settle_adopt(struct lane *lane, int64_t offset);
 bool settle_is_ours(const struct job *job);
+/* The job goes away: its record is claimed again when it comes back, unless it was settled. */
+void settle_forget(struct job *job);
 /* The job's fact is durable: its offset may be committed. */
 void settle_job(struct worker *worker, struct job *job);
 void settle_assigned(struct feed *feed, struct bus_partition *partitions, size_t n);

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+/* Jobs that weighed more give their memory back. */
+#define WORKER_KEEP_BYTES 8192
 /* How long calls wait after Redis has refused one. */
 #define WORKER_REFUSED_US 500000
 
@@ -135,8 +137,6 @@ void worker_start(struct worker *worker, struct bus *const *buses, struct store 
 	worker->store = store;
 	worker->now_us = now_us;
 	worker->lease_at_us = now_us;
-	worker->unready_since_us = now_us;
-	worker->unready_told_us = now_us;
 }
 
 void worker_clock(struct worker *worker, int64_t now_us)
@@ -275,11 +275,22 @@ void worker_job_free(struct worker *worker, struct job *job)
 	pace_started(worker, job);
 	pace_left(worker, job);
 	worker_job_unreserve(worker, job);
+	settle_forget(job);
 	unlink_all(worker, job);
 	arena = job->arena;
-	arena_reset(&arena);
+	/* What one large task needed is not kept for the small ones after it. */
+	if (job->weight_bytes > WORKER_KEEP_BYTES)
+		arena_deinit(&arena);
+	else
+		arena_reset(&arena);
 	*job = (struct job){.arena = arena, .all_next = worker->pool};
 	worker->pool = job;
+}
+
+void worker_job_weigh(struct worker *worker, struct job *job, size_t bytes)
+{
+	job->weight_bytes += bytes;
+	worker->jobs_bytes += (int64_t)bytes;
 }
 
 void worker_job_state(struct job *job, enum job_state state)

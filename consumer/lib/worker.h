@@ -155,6 +155,8 @@ enum worker_end worker_ended(const struct worker *worker);
 struct job *worker_job_new(struct worker *worker);
 /* Back to the pool; nothing of it may be under way. */
 void worker_job_free(struct worker *worker, struct job *job);
+/* It holds so many more bytes. */
+void worker_job_weigh(struct worker *worker, struct job *job, size_t bytes);
 void worker_job_state(struct job *job, enum job_state state);
 void worker_job_wake(struct worker *worker, struct job *job, int64_t delay_ms);
 /* A new entry of the ledger for its token; false where all are in use. */

@@ -170,7 +170,7 @@ static int exit_status(enum worker_end end)
 	case WORKER_CUT_OFF:
 		return PROGRAM_FAILED;
 	case WORKER_BURIED:
-		return WORKER_LOOP_AGAIN;
+		return SUPERVISOR_AGAIN;
 	case WORKER_RUNS:
 		break;
 	}

@@ -15,9 +15,6 @@ struct worker_setup {
 	int wait_ms;          /* for Kafka and Redis at the start; < 0: for ever */
 };
 
-/* The exit status of the loop that asks for another incarnation at once (EX_TEMPFAIL). */
-#define WORKER_LOOP_AGAIN 75
-
 /* For supervisor_config.loop; ctx is a struct worker_setup. */
 int worker_loop(void *ctx, struct pool *pool, const char *incarnation);
 
