@@ -67,7 +67,7 @@ struct program_common {
 		 .env = "MILLRACE_PROPERTIES",                                                                                   \
 		 .arg = "NAME=VALUE",                                                                                            \
 		 .offset = offsetof(type, member.properties),                                                                    \
-		 .help = "A property for librdkafka, such as security.protocol=ssl; may repeat."},                               \
+		 .help = "A property for librdkafka, such as security.protocol=ssl."},                               \
 		{.kind = CONF_GROUP, .name = "General"},                                                                         \
 		{.kind = CONF_STRING,                                                                                            \
 		 .name = "config",                                                                                               \
