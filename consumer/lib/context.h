@@ -39,8 +39,8 @@ struct mr_attempt {
 };
 
 /*
- * Runs an attempt to its end in the calling thread: finds the activity (or fails with NotFound), checks the input, runs function or program, checks the
- * result. The outcome lives in the arena. `started_at_ms`: wall clock.
+ * Runs an attempt to its end in the calling thread: finds the activity (or fails with NotFound), checks the input, runs function
+ * or program, checks the result. The outcome lives in the arena. `started_at_ms`: wall clock.
  */
 void context_run(const struct mr_registry *registry, const struct attempt_info *info, int64_t started_at_ms,
 		 const struct context_host *host, const struct context_limits *limits, struct arena *arena, struct outcome *ret);
@@ -50,7 +50,8 @@ void context_complete(struct mr_attempt *attempt, struct payload result);
 void context_fail(struct mr_attempt *attempt, const char *type, bool non_retryable, struct bytes message);
 /* The attempt stopped because of its cancel, by whatever reason that has. */
 void context_canceled(struct mr_attempt *attempt);
-/* Outcome cut to the limit: a result that is too large becomes failure ResultTooLarge, failures lose details, causes, then the end of the message. */
+/* Outcome cut to the limit: a result that is too large becomes failure ResultTooLarge, failures lose details, causes, then the
+ * end of the message. */
 void context_bound(struct outcome *outcome, int64_t max_bytes, struct arena *arena);
 
 /* context_input.c: the input as the activity gets it; false where it does not match its schema (the failure is set). */

@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * The children of a child subreaper: its own and the orphans that came to it. Orphans are killed one generation after the other: each kill hands the
- * next one over. Single-threaded processes only.
+ * The children of a child subreaper: its own and the orphans that came to it. Orphans are killed one generation after the other:
+ * each kill hands the next one over. Single-threaded processes only.
  */
 struct pids {
 	pid_t *items;
@@ -26,7 +26,8 @@ bool descendants_list(struct pids *ret);
 size_t descendants_kill(bool (*keep)(void *ctx, pid_t pid), void *ctx);
 /* True where this process has a child, dead or alive. */
 bool descendants_any(void);
-/* Kills and reaps until no child but those in `keep` (NULL: none) is left, or `timeout_ms` passed (a process that cannot die); false then. */
+/* Kills and reaps until no child but those in `keep` (NULL: none) is left, or `timeout_ms` passed (a process that cannot die);
+ * false then. */
 bool descendants_end(const struct pids *keep, int timeout_ms);
 
 #endif

@@ -8,7 +8,8 @@
 
 /*
  * 4 execute: where attempts run. One interface over two kinds: pre-forked processes behind a shared ring (default), and threads.
- * The loop pushes attempts, executors that are free pull them, the loop learns of starts and ends by events. Nothing here blocks the loop.
+ * The loop pushes attempts, executors that are free pull them, the loop learns of starts and ends by events. Nothing here blocks
+ * the loop.
  */
 struct executor;
 
@@ -22,7 +23,8 @@ struct attempt_info {
 	int64_t scheduled_at_ms, attempt_scheduled_at_ms;
 	int64_t schedule_to_close_timeout_ms, schedule_to_start_timeout_ms, start_to_close_timeout_ms,
 		heartbeat_timeout_ms; /* TASK_UNSET = none */
-	int64_t budget_ms; /* from start until it is cut off: the smaller of start-to-close and what is left of schedule-to-close; TASK_UNSET = none */
+	int64_t budget_ms; /* from start until it is cut off: the smaller of start-to-close and what is left of schedule-to-close;
+			      TASK_UNSET = none */
 	struct retry_policy retry_policy; /* effective */
 	int priority;
 	struct headers headers;
@@ -40,7 +42,8 @@ struct outcome {
 	struct payload heartbeat_details; /* the last details given, absent if none */
 };
 
-/* One ENDED for each attempt pushed and not taken back; STARTED before it, unless it has ended already by the time of the poll. */
+/* One ENDED for each attempt pushed and not taken back; STARTED before it, unless it has ended already by the time of the poll.
+ */
 enum executor_event_kind { EXECUTOR_STARTED, EXECUTOR_ENDED, EXECUTOR_HEARTBEAT };
 
 struct executor_event {
@@ -80,7 +83,8 @@ static inline int executor_fd(struct executor *ex)
 {
 	return ex->ops->fd(ex);
 }
-/* How many more attempts may be pushed now (free executors + depth of the ring), and how many executors are free with nothing queued for them. */
+/* How many more attempts may be pushed now (free executors + depth of the ring), and how many executors are free with nothing
+ * queued for them. */
 static inline size_t executor_room(struct executor *ex)
 {
 	return ex->ops->room(ex);
@@ -94,18 +98,21 @@ static inline bool executor_push(struct executor *ex, uint64_t handle, const str
 {
 	return ex->ops->push(ex, handle, info);
 }
-/* Takes an attempt back that has not started (QUEUED -> TAKEN; ledger_free_entry is the caller's); false where it has (its events follow). */
+/* Takes an attempt back that has not started (QUEUED -> TAKEN; ledger_free_entry is the caller's); false where it has (its events
+ * follow). */
 static inline bool executor_take_back(struct executor *ex, uint64_t handle)
 {
 	return ex->ops->take_back(ex, handle);
 }
-/* Tells a running attempt (flag and waitable fd; SIGTERM to the process group of an exec activity). Once per reason; unknown handles are ignored. */
+/* Tells a running attempt (flag and waitable fd; SIGTERM to the process group of an exec activity). Once per reason; unknown
+ * handles are ignored. */
 static inline void executor_cancel(struct executor *ex, uint64_t handle, enum cancel_reason reason)
 {
 	ex->ops->cancel(ex, handle, reason);
 }
-/* Ends a running attempt with all its descendants; EXECUTOR_ENDED follows (type ActivityCrashed, message "killed") when the slot is free again.
- * Threads cannot be killed: for them this marks the attempt abandoned, ENDED follows at once and its thread is replaced. */
+/* Ends a running attempt with all its descendants; EXECUTOR_ENDED follows (type ActivityCrashed, message "killed") when the slot
+ * is free again. Threads cannot be killed: for them this marks the attempt abandoned, ENDED follows at once and its thread is
+ * replaced. */
 static inline void executor_kill(struct executor *ex, uint64_t handle)
 {
 	ex->ops->kill(ex, handle);

@@ -72,7 +72,8 @@ static void enter(struct child *c)
 	close(c->pool->zygote_fd);
 }
 
-/* Sleeps until something is queued; the bit is set before the last look at the ring, and the loop looks at it after its push (pool_wake_one). */
+/* Sleeps until something is queued; the bit is set before the last look at the ring, and the loop looks at it after its push
+ * (pool_wake_one). */
 static void sleep_until_woken(struct child *c)
 {
 	_Atomic uint32_t *word = &c->pool->shared->slots[c->slot].wake;

@@ -246,7 +246,8 @@ static bool read_outcome(struct executor_process *self, size_t cell, struct outc
 	       message_outcome_read((struct bytes){pool_out(self->pool, cell, bytes), bytes}, &self->arena, ret);
 }
 
-/* The latest details. The writer fills the other half and then counts up, so the half is whole if the count has not changed meanwhile. */
+/* The latest details. The writer fills the other half and then counts up, so the half is whole if the count has not changed
+ * meanwhile. */
 static void read_beat(struct executor_process *self, size_t cell, uint32_t *ret_count, struct payload *ret)
 {
 	const struct cell *c = &self->pool->cells[cell];
@@ -358,8 +359,8 @@ static bool scan(struct executor_process *self, _Atomic uint64_t *bits, tell_fn 
 	return any;
 }
 
-/* What a dead executor had taken from the ring and not started would wait for ever; queued twice it starts once. And it may have died between the end
- * of an attempt and its bit. */
+/* What a dead executor had taken from the ring and not started would wait for ever; queued twice it starts once. And it may have
+ * died between the end of an attempt and its bit. */
 static void recover_lost(struct executor_process *self)
 {
 	uint32_t deaths = atomic_load(&self->pool->shared->deaths);

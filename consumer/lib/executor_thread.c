@@ -14,8 +14,9 @@
 #include "lib/pool_impl.h"
 
 /*
- * Threads of the loop process as executors: for trusted, short activities (A9). Everything shared is under one lock, which nobody holds while an activity
- * runs. Programs (exec activities) run in executor processes all the same: only a process can end a program with all its descendants.
+ * Threads of the loop process as executors: for trusted, short activities (A9). Everything shared is under one lock, which nobody
+ * holds while an activity runs. Programs (exec activities) run in executor processes all the same: only a process can end a
+ * program with all its descendants.
  */
 
 struct thread;

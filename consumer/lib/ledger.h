@@ -7,14 +7,16 @@
 #include "store/store.h"
 
 /*
- * The attempts that this worker has in hand, in memory shared by supervisor, loop and executors. It outlives the loop: when the loop dies, the supervisor
- * reads here what had been claimed and not started (and gives it back) and what was running (and lets it count as lost).
+ * The attempts that this worker has in hand, in memory shared by supervisor, loop and executors. It outlives the loop: when the
+ * loop dies, the supervisor reads here what had been claimed and not started (and gives it back) and what was running (and lets
+ * it count as lost).
  *
  * An entry is written before the claim is sent, so there is no claim of ours that the ledger does not know.
- *   FREE -> CLAIMING (loop, before the claim is sent) -> QUEUED (loop, claim granted, handed to the executor) -> STARTED (executor, by compare-and-swap)
- *   -> ENDED (executor; CRASHED where that died) -> FREE (loop, once finish is answered).  QUEUED -> TAKEN (loop, by compare-and-swap, taken back) -> FREE.
- *   CLAIMING -> FREE (not ours to run).
- * State, owner and generation are one word, so that a compare-and-swap is about exactly this attempt on exactly this executor, however late it comes.
+ *   FREE -> CLAIMING (loop, before the claim is sent) -> QUEUED (loop, claim granted, handed to the executor) -> STARTED
+ * (executor, by compare-and-swap)
+ *   -> ENDED (executor; CRASHED where that died) -> FREE (loop, once finish is answered).  QUEUED -> TAKEN (loop, by
+ * compare-and-swap, taken back) -> FREE. CLAIMING -> FREE (not ours to run). State, owner and generation are one word, so that a
+ * compare-and-swap is about exactly this attempt on exactly this executor, however late it comes.
  */
 enum ledger_state {
 	LEDGER_FREE,
@@ -27,7 +29,8 @@ enum ledger_state {
 	LEDGER_ENDED,
 };
 
-#define LEDGER_TEXT_BYTES 2048 /* key, run, nonce, record id; longer ones (percent-encoded ids) are refused as bad tasks before */
+#define LEDGER_TEXT_BYTES 2048 /* key, run, nonce, record id; longer ones (percent-encoded ids) are refused as bad tasks before  \
+				*/
 
 #define LEDGER_NOBODY (-1)
 

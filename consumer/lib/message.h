@@ -5,8 +5,9 @@
 #include "lib/executor.h"
 
 /*
- * Attempts and outcomes as flat bytes, between loop and executors. Not a format for disk or wire: both sides are the same program. Readers check all
- * bounds all the same, because an activity may have written over the memory. What is read points into the message; every run of bytes has a NUL behind it.
+ * Attempts and outcomes as flat bytes, between loop and executors. Not a format for disk or wire: both sides are the same
+ * program. Readers check all bounds all the same, because an activity may have written over the memory. What is read points into
+ * the message; every run of bytes has a NUL behind it.
  */
 size_t message_info_bytes(const struct attempt_info *info);
 void message_info_write(const struct attempt_info *info, char *out);

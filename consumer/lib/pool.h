@@ -6,8 +6,9 @@
 #include "lib/registry.h"
 
 /*
- * What supervisor, zygote, executors and loop share, made by the supervisor before it forks anything: one memfd mapping with the ledger, the ring of
- * queued attempts and the payload areas (sparse: memory is used where it is touched, large areas are given back), and the eventfds.
+ * What supervisor, zygote, executors and loop share, made by the supervisor before it forks anything: one memfd mapping with the
+ * ledger, the ring of queued attempts and the payload areas (sparse: memory is used where it is touched, large areas are given
+ * back), and the eventfds.
  *
  *   supervisor ─┬─ zygote (single-threaded; loads the activity libraries; subreaper) ─┬─ executor 0..slots-1
  *               └─ loop   (Kafka, Redis, timers; restarted when it dies)               └─ ...
@@ -30,9 +31,11 @@ void pool_free(struct pool *pool);
 struct ledger *pool_ledger(struct pool *pool);
 const struct pool_config *pool_config(const struct pool *pool);
 
-/* Supervisor: starts the zygote (which starts the executors); called before any thread exists. Fails with the reason where a library cannot be loaded. */
+/* Supervisor: starts the zygote (which starts the executors); called before any thread exists. Fails with the reason where a
+ * library cannot be loaded. */
 enum mr_status pool_start(struct pool *pool, struct mr_error *err);
-/* Supervisor, after the loop died: ends all attempts that run (process trees included), clears ring and executors for the next loop. Call after the ledger was read. */
+/* Supervisor, after the loop died: ends all attempts that run (process trees included), clears ring and executors for the next
+ * loop. Call after the ledger was read. */
 enum mr_status pool_reset(struct pool *pool, struct mr_error *err);
 void pool_stop(struct pool *pool);
 

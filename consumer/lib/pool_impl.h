@@ -17,8 +17,8 @@
 #define POOL_MESSAGE_EXTRA_BYTES 8192
 
 /*
- * One attempt's memory: what it is told and what it answers. Small messages lie in the cell; larger ones in its large area, whose pages exist only while
- * they are used (an area each, so that no payload needs a memfd of its own to be made, passed and closed).
+ * One attempt's memory: what it is told and what it answers. Small messages lie in the cell; larger ones in its large area, whose
+ * pages exist only while they are used (an area each, so that no payload needs a memfd of its own to be made, passed and closed).
  */
 struct cell {
 	uint64_t handle;         /* loop */
@@ -99,7 +99,8 @@ void pool_wake_all(struct pool *pool);
 /* Tells the executor of a running attempt that its cell's cancel is set. */
 void pool_signal_cancel(struct pool *pool, size_t slot);
 size_t pool_ready(const struct pool *pool);
-/* Marks what executor `slot` (all: -1) was running as CRASHED, for the loop to see. The executor and its descendants must be gone. */
+/* Marks what executor `slot` (all: -1) was running as CRASHED, for the loop to see. The executor and its descendants must be
+ * gone. */
 void pool_mark_crashed(struct pool *pool, int32_t slot, int wait_status);
 /* True where this pool runs executor processes: process isolation, or exec activities beside threads. */
 bool pool_has_processes(const struct pool *pool);

@@ -7,9 +7,9 @@
 #include "wire/wire.h"
 
 /*
- * The activities of this worker by name: functions, programs, and what shared objects contain. Filled before anything is forked (worker.h), then read only.
- * Shared objects are loaded where they run (the zygote; with thread isolation the loop), never in the supervisor: it knows their activities by
- * name and options only (ACTIVITY_REMOTE), as the loader reported them.
+ * The activities of this worker by name: functions, programs, and what shared objects contain. Filled before anything is forked
+ * (worker.h), then read only. Shared objects are loaded where they run (the zygote; with thread isolation the loop), never in the
+ * supervisor: it knows their activities by name and options only (ACTIVITY_REMOTE), as the loader reported them.
  */
 enum activity_kind { ACTIVITY_FUNCTION, ACTIVITY_EXEC, ACTIVITY_REMOTE };
 
@@ -35,7 +35,8 @@ size_t registry_count(const struct mr_registry *registry);
 const struct activity *registry_at(const struct mr_registry *registry, size_t index);
 /* "charge_card, greet", in alphabetical order, cut where it gets long; for messages. */
 void registry_list(const struct mr_registry *registry, struct buf *out);
-/* The first error of a registration, or MR_EINVAL where there is nothing to run. Shared objects that are not loaded yet count as something. */
+/* The first error of a registration, or MR_EINVAL where there is nothing to run. Shared objects that are not loaded yet count as
+ * something. */
 enum mr_status registry_check(const struct mr_registry *registry, struct mr_error *err);
 
 /* registry_load.c */
@@ -43,11 +44,12 @@ enum mr_status registry_check(const struct mr_registry *registry, struct mr_erro
 size_t registry_library_count(const struct mr_registry *registry);
 /* Loads the shared objects into this process: user code runs. Remote activities are replaced by the real ones. */
 enum mr_status registry_load_libraries(struct mr_registry *registry, struct mr_error *err);
-/* For the loader: writes what the libraries brought (or the error) to `fd`, and reads it on the other side until end of file. `pid` is the loader: where it
- * dies while it loads, the error says how. */
+/* For the loader: writes what the libraries brought (or the error) to `fd`, and reads it on the other side until end of file.
+ * `pid` is the loader: where it dies while it loads, the error says how. */
 void registry_report(const struct mr_registry *registry, enum mr_status status, const struct mr_error *error, int fd);
 enum mr_status registry_read_report(struct mr_registry *registry, int fd, int timeout_ms, struct mr_error *err);
-/* Tries the libraries in a child that ends, so that one that crashes gives an error; for thread isolation, before registry_load_libraries. */
+/* Tries the libraries in a child that ends, so that one that crashes gives an error; for thread isolation, before
+ * registry_load_libraries. */
 enum mr_status registry_try_libraries(struct mr_registry *registry, struct mr_error *err);
 
 #endif

@@ -19,7 +19,8 @@ struct mr_registry {
 	struct mr_error first_error; /* MR_OK: none */
 };
 
-/* registry.c: takes a half-filled activity (kind, fn or argv) over in any case; name and options are checked and copied. "" = catch-all. */
+/* registry.c: takes a half-filled activity (kind, fn or argv) over in any case; name and options are checked and copied. "" =
+ * catch-all. */
 enum mr_status registry_add(struct mr_registry *registry, const char *name, struct activity *activity,
 			    const struct mr_activity_options *options, struct mr_error *err);
 /* Remembers the first error and returns it, so that the registry refuses to start. */

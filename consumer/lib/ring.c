@@ -32,7 +32,8 @@ bool ring_push(struct ring *ring, uint64_t item, uint64_t *ret_position)
 	if (tail - atomic_load(&ring->head) > ring->mask)
 		return false;
 	atomic_store_explicit(&ring->items[tail & ring->mask], item, memory_order_relaxed);
-	/* Sequentially consistent: the producer then looks at head, the consumer at tail, and one of them must see the other (pool_wake). */
+	/* Sequentially consistent: the producer then looks at head, the consumer at tail, and one of them must see the other
+	 * (pool_wake). */
 	atomic_store(&ring->tail, tail + 1);
 	*ret_position = tail;
 	return true;

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 /*
- * The queue from the loop to the executors, in shared memory: one producer, many consumers, first in, first out. A consumer that dies anywhere leaves it
- * whole: it reads a slot and then takes it by one compare-and-swap of `head`. What it held in its hands may be lost, so the producer may push an item
- * again; that is harmless because an attempt starts by its ledger word only.
+ * The queue from the loop to the executors, in shared memory: one producer, many consumers, first in, first out. A consumer that
+ * dies anywhere leaves it whole: it reads a slot and then takes it by one compare-and-swap of `head`. What it held in its hands
+ * may be lost, so the producer may push an item again; that is harmless because an attempt starts by its ledger word only.
  */
 struct ring {
 	_Alignas(64) _Atomic uint64_t head; /* next to take */

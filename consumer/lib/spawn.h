@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 /*
- * Starts a program as posix_spawn does (the parent's memory is borrowed until exec, nothing is copied), and besides: a process group of its own, a kill by
- * the kernel when this thread ends, no descriptor beyond those named, default signals, a pidfd.
+ * Starts a program as posix_spawn does (the parent's memory is borrowed until exec, nothing is copied), and besides: a process
+ * group of its own, a kill by the kernel when this thread ends, no descriptor beyond those named, default signals, a pidfd.
  */
 #define SPAWN_EXTRA_FD 3
 

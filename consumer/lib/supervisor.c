@@ -144,7 +144,8 @@ static enum mr_status bury(struct supervisor *s, struct store *store, int shards
 	return store_bury(store, bytes_of(s->incarnation), all, (size_t)shards, note_status, seen);
 }
 
-/* Given back before the burial, so that nobody takes them for lost; and after it once more, because a claim of the dead loop may have been on its way. */
+/* Given back before the burial, so that nobody takes them for lost; and after it once more, because a claim of the dead loop may
+ * have been on its way. */
 static enum mr_status settle_in_redis(struct supervisor *s, const struct leftovers *left, int shards, struct mr_error *err)
 {
 	struct store_config config = s->config->store;

@@ -5,17 +5,19 @@
 #include "lib/pool.h"
 
 /*
- * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a second
- * one ends everything at once), and when the loop dies unasked: gives back in Redis what was claimed and not started (store_release),
- * declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop (with a pause that grows while it keeps
- * dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop (PR_SET_PDEATHSIG).
+ * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a
+ * second one ends everything at once), and when the loop dies unasked: gives back in Redis what was claimed and not started
+ * (store_release), declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop (with a pause
+ * that grows while it keeps dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop
+ * (PR_SET_PDEATHSIG).
  */
 #define SUPERVISOR_AGAIN 75 /* exit status of a loop that asks for a new incarnation at once (EX_TEMPFAIL) */
 
 struct supervisor_config {
 	struct pool *pool;
 	struct store_config store;
-	/* Runs the loop in the child; its return value is the exit status. `incarnation` is unique per fork: it names the worker in leases and claims. */
+	/* Runs the loop in the child; its return value is the exit status. `incarnation` is unique per fork: it names the worker
+	 * in leases and claims. */
 	int (*loop)(void *ctx, struct pool *pool, const char *incarnation);
 	void *ctx;
 	const char *identity; /* stable part of the incarnation: host-pid-random */

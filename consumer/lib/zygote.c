@@ -15,9 +15,9 @@
 #include "lib/pool_impl.h"
 
 /*
- * The parent of the executors: single-threaded, so that it can fork at any time, with the activity libraries loaded and without a connection to anything.
- * It starts executors, kills those that the loop names, and replaces the dead once all their descendants are gone: these are handed over to it as
- * child subreaper, and a child of the zygote that is no executor is such an orphan.
+ * The parent of the executors: single-threaded, so that it can fork at any time, with the activity libraries loaded and without a
+ * connection to anything. It starts executors, kills those that the loop names, and replaces the dead once all their descendants
+ * are gone: these are handed over to it as child subreaper, and a child of the zygote that is no executor is such an orphan.
  */
 
 #define IDLE_WAIT_MS 1000
@@ -52,7 +52,8 @@ static void enter(pid_t parent)
 			  LOG_S("error", strerror(errno)));
 }
 
-/* Nothing on stdin; and whatever was closed when we were started is open, so that no pipe of an exec activity gets a number below 3. */
+/* Nothing on stdin; and whatever was closed when we were started is open, so that no pipe of an exec activity gets a number
+ * below 3. */
 static void open_standard_fds(void)
 {
 	int fd = open("/dev/null", O_RDWR);
@@ -70,8 +71,8 @@ static void do_nothing(int sig)
 	(void)sig;
 }
 
-/* A service manager sends SIGTERM to all processes of the worker: the drain is the loop's affair, and a running attempt goes on. A handler, not SIG_IGN:
- * programs that an activity starts do not inherit it. */
+/* A service manager sends SIGTERM to all processes of the worker: the drain is the loop's affair, and a running attempt goes on.
+ * A handler, not SIG_IGN: programs that an activity starts do not inherit it. */
 static void reset_signals(void)
 {
 	struct sigaction nothing = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
@@ -204,7 +205,8 @@ static void bury(struct zygote *z)
 	finish_dead(z);
 }
 
-/* Kills an executor if it still runs the attempt that the loop wants to end: with the state KILLED it cannot end it and go on to another. */
+/* Kills an executor if it still runs the attempt that the loop wants to end: with the state KILLED it cannot end it and go on to
+ * another. */
 static void kill_named(struct zygote *z)
 {
 	for (size_t slot = 0; slot < z->n_slots; slot++) {

@@ -26,14 +26,15 @@
  *		return mr_register(registry, "greet", greet, NULL, NULL, NULL);
  *	}
  *
- * compiled as a shared object runs in the stock worker (millrace-worker --activity-lib greet.so); a program of its own calls mr_register and
- * mr_worker_run instead. An attempt runs in a process of its own by default: a crash, exit() or endless loop costs that attempt only, and memory that
- * is leaked or changed stays in that process. Attempts may run more than once for one task: use mr_info()->task_key, which is the same for all attempts,
- * as the idempotency key of every side effect.
+ * compiled as a shared object runs in the stock worker (millrace-worker --activity-lib greet.so); a program of its own calls
+ * mr_register and mr_worker_run instead. An attempt runs in a process of its own by default: a crash, exit() or endless loop costs
+ * that attempt only, and memory that is leaked or changed stays in that process. Attempts may run more than once for one task: use
+ * mr_info()->task_key, which is the same for all attempts, as the idempotency key of every side effect.
  *
- * Threads: all functions that take an attempt are to be called from the thread that the activity was called in, except mr_heartbeat, mr_is_cancelled,
- * mr_cancel_reason, mr_cancel_fd and mr_log, which any thread may call until the activity returns.
- * Lifetimes: what the functions return is borrowed from the attempt and valid until the activity returns; what is passed to them is copied.
+ * Threads: all functions that take an attempt are to be called from the thread that the activity was called in, except
+ * mr_heartbeat, mr_is_cancelled, mr_cancel_reason, mr_cancel_fd and mr_log, which any thread may call until the activity returns.
+ * Lifetimes: what the functions return is borrowed from the attempt and valid until the activity returns; what is passed to them
+ * is copied.
  */
 
 #define MR_UNSET INT64_MIN /* an instant or duration that is not there */
@@ -41,7 +42,7 @@
 struct mr_registry;
 struct mr_attempt;
 
-/* ---- The end of an attempt -------------------------------------------------------------------------------------------------------- */
+/* ---- The end of an attempt ---- */
 
 /* What an activity returns: what one of the functions below returned. The last of them that was called counts. */
 enum mr_attempt_end {
@@ -70,7 +71,8 @@ struct mr_attempt_failure {
 	const struct mr_attempt_failure *cause; /* at most 3 deep together, the rest is dropped */
 };
 
-/* Completed with a result. content_type NULL: application/octet-stream. Larger than the worker's limit: the attempt fails with `ResultTooLarge`. */
+/* Completed with a result. content_type NULL: application/octet-stream. Larger than the worker's limit: the attempt fails with
+ * `ResultTooLarge`. */
 enum mr_attempt_end mr_complete(struct mr_attempt *attempt, const void *data, size_t bytes, const char *content_type);
 /* Completed with a JSON value. Text that is no JSON value makes the attempt fail with `BadResult`, non-retryable. */
 enum mr_attempt_end mr_complete_json(struct mr_attempt *attempt, const char *json);
@@ -82,23 +84,24 @@ enum mr_attempt_end mr_failf(struct mr_attempt *attempt, const char *type, const
 	__attribute__((format(printf, 3, 4)));
 /* Failure `BadInput`, non-retryable, which names the field (err->where). */
 enum mr_attempt_end mr_fail_input(struct mr_attempt *attempt, const struct mr_error *err);
-/* Stopped because of a cancel. Only while mr_is_cancelled(); otherwise failure `NotCancelRequested`. Where the cancel came from a timeout, a shutdown, a
- * pause or a reset, it is reported as the retryable failure that this is. */
+/* Stopped because of a cancel. Only while mr_is_cancelled(); otherwise failure `NotCancelRequested`. Where the cancel came from a
+ * timeout, a shutdown, a pause or a reset, it is reported as the retryable failure that this is. */
 enum mr_attempt_end mr_canceled(struct mr_attempt *attempt);
-/* Asynchronous completion: the slot becomes free, someone else completes the attempt later with the token of mr_info(); its timeouts go on. */
+/* Asynchronous completion: the slot becomes free, someone else completes the attempt later with the token of mr_info(); its
+ * timeouts go on. */
 enum mr_attempt_end mr_pending(struct mr_attempt *attempt);
 
-/* ---- Input -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Input ---- */
 
-/* The input's bytes. Of an activity with an input schema: a bare Avro body that was checked against it (content_type avro/binary), whether the task was
- * sent as JSON or Avro. JSON input otherwise: exactly the bytes that were sent. */
+/* The input's bytes. Of an activity with an input schema: a bare Avro body that was checked against it (content_type
+ * avro/binary), whether the task was sent as JSON or Avro. JSON input otherwise: exactly the bytes that were sent. */
 const struct mr_attempt_payload *mr_input(struct mr_attempt *attempt);
 /* The input as JSON text: JSON input, or Avro decoded by the input schema. NULL where it is neither. */
 const char *mr_input_json(struct mr_attempt *attempt);
 /*
  * One value of the decoded input: `path` = names and indexes with dots ("customer.name", "items.0.price"), "" = the input itself.
- * MR_ENOT_FOUND: not there (or null; *ret is left as it was, so that it may hold a default). MR_EBAD_RECORD: of another kind, or the input is no JSON.
- * err (NULL allowed) names the path: give it to mr_fail_input.
+ * MR_ENOT_FOUND: not there (or null; *ret is left as it was, so that it may hold a default). MR_EBAD_RECORD: of another kind, or
+ * the input is no JSON. err (NULL allowed) names the path: give it to mr_fail_input.
  */
 enum mr_status mr_input_string(struct mr_attempt *attempt, const char *path, const char **ret, struct mr_error *err);
 enum mr_status mr_input_int(struct mr_attempt *attempt, const char *path, int64_t *ret, struct mr_error *err);
@@ -109,7 +112,7 @@ enum mr_status mr_input_count(struct mr_attempt *attempt, const char *path, size
 /* `text` as the inside of a JSON string literal, borrowed from the attempt. */
 const char *mr_json_escape(struct mr_attempt *attempt, const char *text);
 
-/* ---- What an attempt knows of itself ------------------------------------------------------------------------------------------------ */
+/* ---- What an attempt knows of itself ---- */
 
 struct mr_attempt_header {
 	const char *name;
@@ -153,12 +156,13 @@ struct mr_attempt_info {
 
 const struct mr_attempt_info *mr_info(struct mr_attempt *attempt);
 
-/* ---- While it runs ------------------------------------------------------------------------------------------------------------------- */
+/* ---- While it runs ---- */
 
 #define MR_HEARTBEAT_MAX_BYTES 4000 /* data and content type together */
 
-/* Says that the attempt lives and how far it is; cheap: call it as often as you like, the worker sends on the latest. `data` may be NULL. The last details
- * are given to the next attempt. MR_ETOO_LARGE: more than MR_HEARTBEAT_MAX_BYTES (the beat counts, the former details stay). */
+/* Says that the attempt lives and how far it is; cheap: call it as often as you like, the worker sends on the latest. `data` may
+ * be NULL. The last details are given to the next attempt. MR_ETOO_LARGE: more than MR_HEARTBEAT_MAX_BYTES (the beat counts, the
+ * former details stay). */
 enum mr_status mr_heartbeat(struct mr_attempt *attempt, const void *data, size_t bytes, const char *content_type);
 
 enum mr_cancel_reason {
@@ -173,22 +177,24 @@ enum mr_cancel_reason {
 /* A cancelled attempt should end soon: after the grace period its process is killed. */
 bool mr_is_cancelled(struct mr_attempt *attempt);
 enum mr_cancel_reason mr_cancel_reason(struct mr_attempt *attempt);
-/* For poll(2): readable once the attempt is cancelled. Do not read from it or close it; it may be readable for no reason, so check mr_is_cancelled. */
+/* For poll(2): readable once the attempt is cancelled. Do not read from it or close it; it may be readable for no reason, so
+ * check mr_is_cancelled. */
 int mr_cancel_fd(struct mr_attempt *attempt);
 
 enum mr_log_level { MR_LOG_DEBUG, MR_LOG_INFO, MR_LOG_WARN, MR_LOG_ERROR };
 /* A line in the worker's log with task key, type, attempt, queue and workflow id. */
 void mr_log(struct mr_attempt *attempt, enum mr_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- Registration -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Registration ---- */
 
 /* NULL, or zero-initialised with size set: a member that is zero has its default. Strings are copied. */
 struct mr_activity_options {
 	size_t size;
-	const char *
-		input_schema; /* Avro schema (JSON text): input is checked, JSON input is converted; a mismatch fails with `BadInput`, non-retryable */
-	const char *
-		output_schema; /* the result is checked (JSON results are converted); a mismatch fails with `BadResult`, non-retryable */
+	/* Avro schemas (JSON text). Input is checked, JSON input is converted; a mismatch fails with `BadInput`, non-retryable. The result
+	 * is checked (JSON is converted for that; it stays JSON, and an Avro body becomes JSON where the task came as JSON); a mismatch
+	 * fails with `BadResult`, non-retryable. */
+	const char *input_schema;
+	const char *output_schema;
 	int max_concurrent; /* attempts of this type at once in one worker; 0 = slots */
 	/* Used where a task does not set its own; 0 = the worker's default, or none. */
 	int64_t start_to_close_timeout_ms, heartbeat_timeout_ms;
@@ -199,24 +205,25 @@ void mr_registry_free(struct mr_registry *registry); /* NULL is allowed */
 
 /*
  * Registers `fn` under a name: 1 to 255 bytes of UTF-8 without control characters, exactly as tasks name it. `user` is passed on.
- * MR_EINVAL: malformed name, bad option or schema (err->where names which). MR_EEXISTS: the name is taken. After a failure the registry refuses to start
- * with the same error, so that return values need not be checked one by one.
+ * MR_EINVAL: malformed name, bad option or schema (err->where names which). MR_EEXISTS: the name is taken. After a failure the
+ * registry refuses to start with the same error, so that return values need not be checked one by one.
  */
 enum mr_status mr_register(struct mr_registry *registry, const char *name, mr_activity_fn *fn, void *user,
 			   const struct mr_activity_options *options, struct mr_error *err);
 /* The activity for all types that are not registered; at most one. */
 enum mr_status mr_register_catch_all(struct mr_registry *registry, mr_activity_fn *fn, void *user,
 				     const struct mr_activity_options *options, struct mr_error *err);
-/* An executable as an activity: `program` (with a slash, or looked up in PATH now) and arguments, `argv` ends with NULL and begins with the program. No
- * shell takes part. MR_ENOT_FOUND, MR_EINVAL: no executable file of that name. */
+/* An executable as an activity: `program` (with a slash, or looked up in PATH now) and arguments, `argv` ends with NULL and
+ * begins with the program. No shell takes part. MR_ENOT_FOUND, MR_EINVAL: no executable file of that name. */
 enum mr_status mr_register_exec(struct mr_registry *registry, const char *name, const char *const *argv,
 				const struct mr_activity_options *options, struct mr_error *err);
-/* The same from one text, as flags and configuration files have it: NAME=PROGRAM [ARGUMENT...], arguments separated by white space; "..." keeps it. */
+/* The same from one text, as flags and configuration files have it: NAME=PROGRAM [ARGUMENT...], arguments separated by white
+ * space; "..." keeps it. */
 enum mr_status mr_register_exec_text(struct mr_registry *registry, const char *text, struct mr_error *err);
 /* A shared object with activities (MR_ACTIVITIES). It is looked at when the worker starts. MR_ENOT_FOUND: no such file. */
 enum mr_status mr_register_library(struct mr_registry *registry, const char *path, struct mr_error *err);
 
-/* ---- Shared objects -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Shared objects ---- */
 
 #define MR_ABI_VERSION 1
 
@@ -228,7 +235,7 @@ __attribute__((visibility("default"))) enum mr_status mr_activities(struct mr_re
 	const unsigned mr_abi_version = MR_ABI_VERSION;                                                                          \
 	enum mr_status mr_activities(struct mr_registry *registry)
 
-/* ---- The worker ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- The worker ---- */
 
 enum mr_isolation { MR_ISOLATION_PROCESS, MR_ISOLATION_THREAD };
 
@@ -253,8 +260,9 @@ struct mr_worker_options {
 };
 
 /*
- * Runs a worker until SIGTERM or SIGINT (it drains; a second one ends it at once). Call it from main before any thread exists: it forks. The result is
- * the exit status for main: 0 after a drain; 2 with `err` filled in where the options or the registry are refused (nothing to run included).
+ * Runs a worker until SIGTERM or SIGINT (it drains; a second one ends it at once). Call it from main before any thread exists: it
+ * forks. The result is the exit status for main: 0 after a drain; 2 with `err` filled in where the options or the registry are
+ * refused (nothing to run included).
  */
 int mr_worker_run(const struct mr_worker_options *options, struct mr_registry *registry, struct mr_error *err);
 
