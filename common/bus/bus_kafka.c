@@ -31,7 +31,9 @@ void kafka_on_message_error(struct kafka *kafka, const rd_kafka_message_t *messa
 	enum mr_status status = kafka_status(message->err);
 
 	log_debug("Kafka error", LOG_S("topic", topic), LOG_S("error", rd_kafka_message_errstr(message)));
-	if (status == MR_ENOT_FOUND)
+	if (message->err == RD_KAFKA_RESP_ERR__FATAL)
+		group_fatal(&kafka->group);
+	else if (status == MR_ENOT_FOUND)
 		health_report(&kafka->health, MR_ENOT_FOUND, "topic %s: %s", topic, rd_kafka_message_errstr(message));
 	else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
 		health_report(&kafka->health, MR_EKAFKA, "%s", rd_kafka_message_errstr(message));
@@ -60,7 +62,10 @@ static void answer_ends(struct kafka *kafka, struct helper_job *job)
 	enum mr_status status = job->err ? MR_EKAFKA : MR_OK;
 
 	for (int i = 0; i < job->partitions->cnt; i++) {
-		if (job->err || job->partitions->elems[i].err || partitions[i].offset < 0) {
+		rd_kafka_resp_err_t err = job->err ? job->err : job->partitions->elems[i].err;
+		if (err || partitions[i].offset < 0) {
+			log_debug("end offset not told", LOG_S("topic", partitions[i].topic), LOG_I("partition", partitions[i].partition),
+				  LOG_S("error", rd_kafka_err2str(err)));
 			partitions[i].offset = -1;
 			status = MR_EKAFKA;
 		}

@@ -83,17 +83,38 @@ static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_pa
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-	struct kafka *kafka = opaque;
+	(void)rk;
+	kafka_on_error(opaque, (rd_kafka_resp_err_t)err, reason);
+}
+
+static rd_kafka_topic_partition_list_t *assigned(const struct group *group)
+{
+	const struct queues *queues = &group->consumer.kafka->queues;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)group->n_assigned);
+
+	for (size_t i = 0; i < queues->len; i++)
+		if (queues->items[i]->rk == group->consumer.rk)
+			rd_kafka_topic_partition_list_add(list, queues->items[i]->topic, queues->items[i]->partition);
+	return list;
+}
+
+/* The library drops the assignment itself then, and calls no rebalance callback. */
+void group_fatal(struct group *group)
+{
+	struct kafka *kafka = group->consumer.kafka;
+	rd_kafka_t *rk = group->consumer.rk;
 	char text[256];
 
-	if (err != RD_KAFKA_RESP_ERR__FATAL) {
-		kafka_on_error(kafka, (rd_kafka_resp_err_t)err, reason);
+	if (group->fenced)
 		return;
-	}
+	group->fenced = true;
 	rd_kafka_fatal_error(rk, text, sizeof(text));
-	if (!kafka->group.fenced)
-		health_report(&kafka->health, MR_ECONFLICT, "this consumer gets no more records: %s", text);
-	kafka->group.fenced = true;
+	health_report(&kafka->health, MR_ECONFLICT, "this consumer gets no more records: %s", text);
+	if (group->n_assigned > 0) {
+		rd_kafka_topic_partition_list_t *list = assigned(group);
+		revoke(kafka, rk, list, true);
+		rd_kafka_topic_partition_list_destroy(list);
+	}
 }
 
 enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err)

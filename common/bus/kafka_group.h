@@ -17,6 +17,8 @@ struct group {
 enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err);
 void group_deinit(struct group *group, bool orderly);
 void group_poll(struct group *group);
+/* The library gave up the membership for good. */
+void group_fatal(struct group *group);
 void group_commit(struct group *group, const struct bus_partition *partitions, size_t n);
 enum mr_status group_commit_now(struct group *group, const struct bus_partition *partitions, size_t n);
 void group_leave(struct group *group);

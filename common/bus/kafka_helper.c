@@ -4,11 +4,15 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "bus/kafka_ring.h"
 
-#define ENDS_TIMEOUT_MS 3000
+#define ENDS_TIMEOUT_MS 2000
+#define ENDS_ONE_TIMEOUT_MS 200
+#define ENDS_TRIES 10
+#define ENDS_PAUSE_MS 50
 #define COUNT_TIMEOUT_MS 1000
 #define PROBE_TIMEOUT_MS 1000
 #define WAKE_TIMEOUT_MS 500
@@ -73,11 +77,39 @@ void helper_job_free(struct helper_job *job)
 }
 
 /* "The first record at or after timestamp -1" is how the protocol asks for the end: one request a leader, whatever the number of partitions. */
-static void ask_ends(struct helper_job *job, int timeout_ms)
+static rd_kafka_resp_err_t ends_once(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int timeout_ms)
 {
-	for (int i = 0; i < job->partitions->cnt; i++)
-		job->partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
-	job->err = rd_kafka_offsets_for_times(job->rk, job->partitions, timeout_ms);
+	for (int i = 0; i < partitions->cnt; i++)
+		partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
+	return rd_kafka_offsets_for_times(rk, partitions, timeout_ms);
+}
+
+/* One partition that has no leader, or does not exist, fails the request as a whole. */
+static void ends_one_by_one(struct helper_job *job)
+{
+	for (int i = 0; i < job->partitions->cnt; i++) {
+		rd_kafka_topic_partition_t *partition = &job->partitions->elems[i];
+		rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+		rd_kafka_topic_partition_list_add(one, partition->topic, partition->partition);
+		rd_kafka_resp_err_t err = ends_once(job->rk, one, ENDS_ONE_TIMEOUT_MS);
+		partition->offset = one->elems[0].offset;
+		partition->err = err ? err : one->elems[0].err;
+		rd_kafka_topic_partition_list_destroy(one);
+	}
+	job->err = RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* The leader of a topic made a moment ago may not know yet that it is. */
+static void ask_ends(struct helper_job *job)
+{
+	for (int try = 0; try < ENDS_TRIES; try++) {
+		job->err = ends_once(job->rk, job->partitions, ENDS_TIMEOUT_MS);
+		if (job->err != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION && job->err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+			break;
+		nanosleep(&(struct timespec){.tv_nsec = ENDS_PAUSE_MS * 1000000L}, NULL);
+	}
+	if (job->err && job->err != RD_KAFKA_RESP_ERR__TIMED_OUT && job->err != RD_KAFKA_RESP_ERR__TRANSPORT && job->partitions->cnt > 1)
+		ends_one_by_one(job);
 }
 
 static void ask_count(struct helper_job *job)
@@ -113,7 +145,7 @@ static void work(struct helper_job *job)
 {
 	switch (job->kind) {
 	case HELPER_ENDS:
-		ask_ends(job, ENDS_TIMEOUT_MS);
+		ask_ends(job);
 		break;
 	case HELPER_COUNT:
 		ask_count(job);
@@ -122,7 +154,7 @@ static void work(struct helper_job *job)
 		probe(job);
 		break;
 	case HELPER_WAKE:
-		ask_ends(job, WAKE_TIMEOUT_MS);
+		job->err = ends_once(job->rk, job->partitions, WAKE_TIMEOUT_MS);
 		break;
 	case HELPER_DESTROY:
 		rd_kafka_destroy_flags(job->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

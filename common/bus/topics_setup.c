@@ -301,10 +301,9 @@ static void check_partitions(struct setup *setup)
 	for (size_t i = 0; i < setup->plan.len; i++) {
 		const struct topic_plan *topic = &setup->plan.topics[i];
 		if (topic->kind == TOPIC_TASKS && topic->exists && topic->exists < setup->spec->partitions)
-			differs(setup, "%s: has %d partitions, so at most %d workers share it; to have %d: "
+			differs(setup, "%s: the number of partitions is %d, and no more workers than that share the queue; to have %d: "
 				"kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d",
-				topic->name, topic->exists, topic->exists, setup->spec->partitions, setup->spec->brokers, topic->name,
-				setup->spec->partitions);
+				topic->name, topic->exists, setup->spec->partitions, setup->spec->brokers, topic->name, setup->spec->partitions);
 	}
 }
 
