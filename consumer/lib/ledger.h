@@ -29,8 +29,8 @@ enum ledger_state {
 	LEDGER_ENDED,
 };
 
-#define LEDGER_TEXT_BYTES 2048 /* key, run, nonce, record id; longer ones (percent-encoded ids) are refused as bad tasks before  \
-				*/
+/* Key (two ids, percent-encoded: 1531), run and record id (coordinates: up to 280 each), nonce. */
+#define LEDGER_TEXT_BYTES 2560
 
 #define LEDGER_NOBODY (-1)
 
