@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the bus costs: one loop thread produces N records into a task topic, then another bus reads them as a group member, produces one record
- * for each into `results` and commits what is acknowledged. A Kafka broker must run.
+ * What the bus costs: one loop thread produces N records into a task topic, then another bus reads them as a group member,
+ * produces one record for each into `results` and commits what is acknowledged. A Kafka broker must run.
  *
  *     micro_bus 127.0.0.1:9092 [records] [bytes] [partitions]
  */
@@ -67,14 +67,16 @@ static double cpu_s(void)
 	struct rusage usage;
 
 	getrusage(RUSAGE_SELF, &usage);
-	return (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	return (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void report(const char *what, long long n, int64_t begin_us, double cpu)
 {
 	double s = (double)(clock_mono_us() - begin_us) / 1e6;
 
-	printf("%-20s %9lld records %8.2f s %9.0f/s %6.2f us CPU each\n", what, n, s, (double)n / s, (cpu_s() - cpu) / (double)n * 1e6);
+	printf("%-20s %9lld records %8.2f s %9.0f/s %6.2f us CPU each\n", what, n, s, (double)n / s,
+	       (cpu_s() - cpu) / (double)n * 1e6);
 }
 
 static void fill(struct pipe *pipe, long long n, struct bytes value)
@@ -110,7 +112,8 @@ static void commit(struct pipe *pipe, int n_partitions)
 static void forward(struct pipe *pipe, const char *output, struct bus_message **messages, size_t n)
 {
 	for (size_t i = 0; i < n;) {
-		struct bus_record record = {.topic = output, .partition = BUS_BY_KEY, .key = messages[i]->key, .value = messages[i]->value};
+		struct bus_record record = {
+			.topic = output, .partition = BUS_BY_KEY, .key = messages[i]->key, .value = messages[i]->value};
 		if (bus_produce(pipe->bus, &record, messages[i]) == MR_OK)
 			i++;
 		else
@@ -164,7 +167,8 @@ int main(int argc, char **argv)
 	int partitions = argc > 4 ? atoi(argv[4]) : 4;
 	char prefix[64];
 	const char *queue = "micro";
-	struct topics_spec spec = {.prefix = prefix, .queues = &queue, .n_queues = 1, .partitions = partitions, .shards = partitions};
+	struct topics_spec spec = {
+		.prefix = prefix, .queues = &queue, .n_queues = 1, .partitions = partitions, .shards = partitions};
 	struct topics_info info = {0};
 	struct mr_error err = {0};
 	struct pipe pipe = {0};

@@ -7,8 +7,9 @@
 #include "task/task.h"
 
 /*
- * Kafka as the cores see it: produce with an acknowledgement, consume partitions one is assigned, commit, ask for end offsets. One thread; nothing here
- * blocks but bus_commit_now (used inside a revoke only). Chosen at start: bus_kafka_new() is the real one, a simulated one implements the same table.
+ * Kafka as the cores see it: produce with an acknowledgement, consume partitions one is assigned, commit, ask for end offsets.
+ * One thread; nothing here blocks but bus_commit_now (used inside a revoke only). Chosen at start: bus_kafka_new() is the real
+ * one, a simulated one implements the same table.
  *
  * All callbacks run inside bus_poll(), on its thread.
  */
@@ -48,19 +49,22 @@ struct bus_partition {
 
 struct bus_callbacks {
 	void *ctx;
-	/* A record sent with `tag` is acknowledged (MR_OK, with its place), or will never be (other codes: MR_EKAFKA unknown outcome or not sent, MR_ETOO_LARGE,
-	 * MR_ENOT_FOUND no such topic or partition). Only an acknowledgement settles anything. While Kafka is away a record waits, without a limit: health() tells. */
+	/* A record sent with `tag` is acknowledged (MR_OK, with its place), or will never be (other codes: MR_EKAFKA unknown
+	 * outcome or not sent, MR_ETOO_LARGE, MR_ENOT_FOUND no such topic or partition). Only an acknowledgement settles
+	 * anything. While Kafka is away a record waits, without a limit: health() tells. */
 	void (*delivered)(void *ctx, void *tag, enum mr_status status, int32_t partition, int64_t offset);
 	/* Partitions came to us. The callee sets `offset` of each to where to begin (BUS_OFFSET_COMMITTED is preset). */
 	void (*assigned)(void *ctx, struct bus_partition *partitions, size_t n);
-	/* Partitions leave us. !lost: bus_commit_now still works inside this call. Messages of theirs stay valid; later commits for them are ignored. */
+	/* Partitions leave us. !lost: bus_commit_now still works inside this call. Messages of theirs stay valid; later
+	 * commits for them are ignored. */
 	void (*revoked)(void *ctx, const struct bus_partition *partitions, size_t n, bool lost);
 	/* An asynchronous commit ended (may be NULL). */
 	void (*committed)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
 	/* The answer to bus_query_ends (may be NULL if never asked). offset = end offset, -1 where it could not be told. */
 	void (*ends)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
-	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and health; work goes on by itself.
-	 * MR_ECONFLICT: another process took over our group_instance; this bus gets no more records of the group. */
+	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and
+	 * health; work goes on by itself. MR_ECONFLICT: another process took over our group_instance; this bus gets no more
+	 * records of the group. */
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };
 
@@ -71,10 +75,10 @@ struct bus_config {
 	const char *group_instance; /* static membership id or NULL; bus_leave() leaves at once in spite of it */
 	const char *const *topics;  /* to subscribe to (group) */
 	size_t n_topics;
-	int linger_ms;                    /* producer */
-	int64_t max_message_bytes;        /* largest record it may send */
-	int64_t queue_max_bytes;          /* bound of unsent records */
-	int64_t prefetch_bytes;           /* bound of fetched records waiting, per partition */
+	int linger_ms;                      /* producer */
+	int64_t max_message_bytes;          /* largest record it may send */
+	int64_t queue_max_bytes;            /* bound of unsent records */
+	int64_t prefetch_bytes;             /* bound of fetched records waiting, per partition */
 	const struct conf_list *properties; /* property=value of -X, applied last; unknown ones are an error */
 };
 
@@ -102,15 +106,16 @@ struct bus_ops {
 	int (*partition_count)(struct bus *bus, const char *topic);
 };
 
-/* Frees after a bounded flush (5 s, none while Kafka is away); NULL is allowed. The group is left (unless a static member that did not bus_leave).
- * delivered() is called for every record outstanding, no other callback. Every message was freed before. */
+/* Frees after a bounded flush (5 s, none while Kafka is away); NULL is allowed. The group is left (unless a static member that
+ * did not bus_leave). delivered() is called for every record outstanding, no other callback. Every message was freed before. */
 static inline void bus_free(struct bus *bus)
 {
 	if (bus)
 		bus->ops->free(bus);
 }
-/* Becomes readable when something new is there for bus_poll or bus_take*, and again at once after a bus_take* that returned all it was asked for; bus_poll
- * resets it. So records that one does not want yet keep no loop awake: take them when there is room again, without waiting for the fd. */
+/* Becomes readable when something new is there for bus_poll or bus_take*, and again at once after a bus_take* that returned
+ * all it was asked for; bus_poll resets it. So records that one does not want yet keep no loop awake: take them when there is
+ * room again, without waiting for the fd. */
 static inline int bus_fd(struct bus *bus)
 {
 	return bus->ops->fd(bus);
@@ -120,8 +125,9 @@ static inline void bus_poll(struct bus *bus)
 {
 	bus->ops->poll(bus);
 }
-/* Copies the record; `tag` comes back in delivered(). MR_EFULL: unsent records reach the bound, try again after bus_poll. MR_ETOO_LARGE,
- * MR_ENOT_FOUND (no such topic or partition): never will be. Idempotent, acks=all; recreates the producer after a fatal error. */
+/* Copies the record; `tag` comes back in delivered(). MR_EFULL: unsent records reach the bound, try again after bus_poll.
+ * MR_ETOO_LARGE, MR_ENOT_FOUND (no such topic or partition): never will be. Idempotent, acks=all; recreates the producer after
+ * a fatal error. */
 static inline enum mr_status bus_produce(struct bus *bus, const struct bus_record *record, void *tag)
 {
 	return bus->ops->produce(bus, record, tag);
@@ -159,8 +165,9 @@ static inline enum mr_status bus_seek(struct bus *bus, const char *topic, int32_
 {
 	return bus->ops->seek(bus, topic, partition, offset);
 }
-/* Reads partitions without a group (a second consumer inside), beginning at their `offset`; replaces the former set (n = 0 ends it).
- * Records come by bus_take / bus_take_any like the others. MR_ECONFLICT: one of them is the group's (nothing is read then). */
+/* Reads partitions without a group (a second consumer inside), beginning at their `offset`; replaces the former set (n = 0
+ * ends it). Records come by bus_take / bus_take_any like the others. MR_ECONFLICT: one of them is the group's (nothing is read
+ * then). */
 static inline enum mr_status bus_read(struct bus *bus, const struct bus_partition *partitions, size_t n)
 {
 	return bus->ops->read(bus, partitions, n);
@@ -185,6 +192,7 @@ static inline int bus_partition_count(struct bus *bus, const char *topic)
 	return bus->ops->partition_count(bus, topic);
 }
 
-enum mr_status bus_kafka_new(const struct bus_config *config, const struct bus_callbacks *callbacks, struct bus **ret, struct mr_error *err);
+enum mr_status bus_kafka_new(const struct bus_config *config, const struct bus_callbacks *callbacks, struct bus **ret,
+			     struct mr_error *err);
 
 #endif

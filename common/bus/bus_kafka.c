@@ -35,7 +35,8 @@ void kafka_on_message_error(struct kafka *kafka, const rd_kafka_message_t *messa
 		group_fatal(&kafka->group);
 	else if (status == MR_ENOT_FOUND)
 		health_report(&kafka->health, MR_ENOT_FOUND, "topic %s: %s", topic, rd_kafka_message_errstr(message));
-	else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+	else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+		 message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
 		health_report(&kafka->health, MR_EKAFKA, "%s", rd_kafka_message_errstr(message));
 }
 
@@ -45,7 +46,8 @@ struct bus_partition *kafka_partitions(const rd_kafka_topic_partition_list_t *li
 
 	for (int i = 0; i < list->cnt; i++) {
 		const rd_kafka_topic_partition_t *from = &list->elems[i];
-		partitions[i] = (struct bus_partition){.topic = from->topic, .partition = from->partition, .offset = from->offset};
+		partitions[i] =
+			(struct bus_partition){.topic = from->topic, .partition = from->partition, .offset = from->offset};
 	}
 	return partitions;
 }
@@ -64,8 +66,8 @@ static void answer_ends(struct kafka *kafka, struct helper_job *job)
 	for (int i = 0; i < job->partitions->cnt; i++) {
 		rd_kafka_resp_err_t err = job->err ? job->err : job->partitions->elems[i].err;
 		if (err || partitions[i].offset < 0) {
-			log_debug("end offset not told", LOG_S("topic", partitions[i].topic), LOG_I("partition", partitions[i].partition),
-				  LOG_S("error", rd_kafka_err2str(err)));
+			log_debug("end offset not told", LOG_S("topic", partitions[i].topic),
+				  LOG_I("partition", partitions[i].partition), LOG_S("error", rd_kafka_err2str(err)));
 			partitions[i].offset = -1;
 			status = MR_EKAFKA;
 		}
@@ -194,7 +196,8 @@ static enum mr_status bus_kafka_read(struct bus *bus, const struct bus_partition
 	if (!kafka->reader.rk) {
 		if (n == 0)
 			return MR_OK;
-		enum mr_status status = consumer_init(&kafka->reader, kafka, KAFKA_READER, rd_kafka_conf_dup(kafka->reader_conf), &err);
+		enum mr_status status = consumer_init(&kafka->reader, kafka, KAFKA_READER, rd_kafka_conf_dup(kafka->reader_conf),
+						      &err);
 		if (status != MR_OK) {
 			log_warn("no reader", LOG_S("error", err.message));
 			return status;
@@ -300,7 +303,8 @@ static enum mr_status init(struct kafka *kafka, const struct bus_config *config,
 	return config->group ? group_init(&kafka->group, kafka, config, err) : MR_OK;
 }
 
-enum mr_status bus_kafka_new(const struct bus_config *config, const struct bus_callbacks *callbacks, struct bus **ret, struct mr_error *err)
+enum mr_status bus_kafka_new(const struct bus_config *config, const struct bus_callbacks *callbacks, struct bus **ret,
+			     struct mr_error *err)
 {
 	struct kafka *kafka = mem_alloc(sizeof(*kafka));
 	enum mr_status status;

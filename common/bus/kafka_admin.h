@@ -30,7 +30,8 @@ enum mr_status admin_metadata(const struct admin *admin, const struct rd_kafka_m
 bool admin_is_mock(const struct admin *admin);
 /* Options with the time that is left. The caller destroys them. */
 rd_kafka_AdminOptions_t *admin_options(const struct admin *admin, rd_kafka_admin_op_t op);
-/* Waits for the answer to a request that was sent to `answers`. MR_EKAFKA: none, or an error as a whole. The caller destroys the event. */
+/* Waits for the answer to a request that was sent to `answers`. MR_EKAFKA: none, or an error as a whole. The caller destroys
+ * the event. */
 enum mr_status admin_answer(const struct admin *admin, const char *what, rd_kafka_event_t **ret, struct mr_error *err);
 
 /* Partitions of a topic; 0 where it does not exist. */

@@ -32,7 +32,8 @@ static const struct setting SETTINGS[] = {
 	{KAFKA_PRODUCER, "enable.idempotence", "true", 0},
 	{KAFKA_PRODUCER, "acks", "all", 0},
 	{KAFKA_PRODUCER, "partitioner", "murmur2_random", 0},
-	/* A record waits for Kafka as long as it takes: giving up on one that may have been written is what makes 2.0 to 2.2 fail fatally. */
+	/* A record waits for Kafka as long as it takes: giving up on one that may have been written is what makes 2.0 to 2.2
+	 * fail fatally. */
 	{KAFKA_PRODUCER, "message.timeout.ms", "0", 0},
 	{KAFKA_PRODUCER, "topic.metadata.propagation.max.ms", "10000", 0},
 	{KAFKA_PRODUCER, "queue.buffering.max.messages", "1000000", 0},
@@ -44,7 +45,8 @@ static const struct setting SETTINGS[] = {
 	{CONSUMERS, "auto.offset.reset", "earliest", 0},
 	{CONSUMERS, "allow.auto.create.topics", "false", 0},
 	{CONSUMERS, "fetch.min.bytes", "1", 0},
-	/* A real broker answers as soon as it has a record; this is what a partition waits that became fetchable while a fetch was out. */
+	/* A real broker answers as soon as it has a record; this is what a partition waits that became fetchable while a fetch
+	 * was out. */
 	{CONSUMERS, "fetch.wait.max.ms", "20", 0},
 	{CONSUMERS, "fetch.error.backoff.ms", "100", 0},
 	{CONSUMERS, "fetch.queue.backoff.ms", "5", 0x02020000},
@@ -121,7 +123,8 @@ static void set_sizes(rd_kafka_conf_t *conf, enum kafka_role role, const struct 
 	set_number(conf, "message.max.bytes", message, MAX_MESSAGE_BYTES, 1000000000);
 	if (role == KAFKA_PRODUCER) {
 		set_number(conf, "linger.ms", config->linger_ms, 0, 900000);
-		set_number(conf, "queue.buffering.max.kbytes", or_default(config->queue_max_bytes, QUEUE_MAX_BYTES) / 1024, 1, INT32_MAX);
+		set_number(conf, "queue.buffering.max.kbytes", or_default(config->queue_max_bytes, QUEUE_MAX_BYTES) / 1024, 1,
+			   INT32_MAX);
 	}
 	if (role & CONSUMERS) {
 		set_number(conf, "queued.max.messages.kbytes", prefetch / 1024, 1, 2097151);
@@ -131,12 +134,14 @@ static void set_sizes(rd_kafka_conf_t *conf, enum kafka_role role, const struct 
 	}
 }
 
-static enum mr_status set_identity(rd_kafka_conf_t *conf, enum kafka_role role, const struct bus_config *config, struct mr_error *err)
+static enum mr_status set_identity(rd_kafka_conf_t *conf, enum kafka_role role, const struct bus_config *config,
+				   struct mr_error *err)
 {
 	const char *group = config->group ? config->group : "millrace.readers";
 	char text[256];
 
-	if (!config->brokers || rd_kafka_conf_set(conf, "bootstrap.servers", config->brokers, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+	if (!config->brokers ||
+	    rd_kafka_conf_set(conf, "bootstrap.servers", config->brokers, text, sizeof(text)) != RD_KAFKA_CONF_OK)
 		return mr_error_set(err, MR_EINVAL, "brokers", "a list host:port,host:port is needed");
 	if (config->client_id)
 		set(conf, "client.id", config->client_id);

@@ -15,7 +15,8 @@ static inline bool kafka_older_than(int version)
 	return rd_kafka_version() < version;
 }
 
-/* MR_EINVAL names the property of -X that is not accepted, and why. The caller destroys the configuration or gives it to rd_kafka_new. */
+/* MR_EINVAL names the property of -X that is not accepted, and why. The caller destroys the configuration or gives it to
+ * rd_kafka_new. */
 enum mr_status kafka_conf_new(enum kafka_role role, const struct bus_config *config, rd_kafka_conf_t **ret, struct mr_error *err);
 /* rd_kafka_new that consumes `conf` in any case. */
 enum mr_status kafka_handle_new(enum kafka_role role, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct mr_error *err);

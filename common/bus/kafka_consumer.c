@@ -10,7 +10,8 @@
 #define CLOSE_LIMIT_US 3000000
 #define POLL_MAX 1000
 
-enum mr_status consumer_init(struct consumer *consumer, struct kafka *kafka, enum kafka_role role, rd_kafka_conf_t *conf, struct mr_error *err)
+enum mr_status consumer_init(struct consumer *consumer, struct kafka *kafka, enum kafka_role role, rd_kafka_conf_t *conf,
+			     struct mr_error *err)
 {
 	queues_set_bounds(&kafka->queues, conf);
 	enum mr_status status = kafka_handle_new(role, conf, &consumer->rk, err);
@@ -51,7 +52,8 @@ void consumer_deinit(struct consumer *consumer, bool orderly)
 	consumer->rk = NULL;
 }
 
-/* Not seen so far: records go to their own queues before they are fetched. If one comes here, its partition begins with it again. */
+/* Not seen so far: records go to their own queues before they are fetched. If one comes here, its partition begins with it
+ * again. */
 static void on_stray_record(struct consumer *consumer, const rd_kafka_message_t *message)
 {
 	const char *topic = rd_kafka_topic_name(message->rkt);

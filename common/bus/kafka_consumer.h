@@ -17,7 +17,8 @@ struct consumer {
 };
 
 /* Consumes `conf`. */
-enum mr_status consumer_init(struct consumer *consumer, struct kafka *kafka, enum kafka_role role, rd_kafka_conf_t *conf, struct mr_error *err);
+enum mr_status consumer_init(struct consumer *consumer, struct kafka *kafka, enum kafka_role role, rd_kafka_conf_t *conf,
+			     struct mr_error *err);
 /* Leaves the group in an orderly way where `orderly` and Kafka lets us within a bounded time. Its queues are gone by then. */
 void consumer_deinit(struct consumer *consumer, bool orderly);
 /* Serves the callbacks. */

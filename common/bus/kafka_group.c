@@ -184,7 +184,8 @@ static rd_kafka_topic_partition_list_t *commit_list(const struct group *group, c
 
 	for (size_t i = 0; i < n; i++)
 		if (partitions[i].offset >= 0 && is_ours(group, &partitions[i]))
-			rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset = partitions[i].offset;
+			rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset =
+				partitions[i].offset;
 	if (list->cnt > 0)
 		return list;
 	rd_kafka_topic_partition_list_destroy(list);

@@ -9,8 +9,8 @@ struct group {
 	struct consumer consumer; /* .rk NULL: no group */
 	size_t n_assigned;
 	bool leaving;
-	bool closing; /* bus_free: the callee is told nothing more */
-	bool fenced;  /* another process took over our instance */
+	bool closing;                             /* bus_free: the callee is told nothing more */
+	bool fenced;                              /* another process took over our instance */
 	rd_kafka_topic_partition_list_t *refused; /* commits that the library did not even take, for the next poll */
 };
 

@@ -59,7 +59,8 @@ static void probe_failed(struct health *health, rd_kafka_resp_err_t err)
 
 	health->state = HEALTH_DOWN;
 	if (!was_down)
-		health_report(health, MR_EKAFKA, "Kafka cannot be reached: %s", health->reason[0] ? health->reason : rd_kafka_err2str(err));
+		health_report(health, MR_EKAFKA, "Kafka cannot be reached: %s",
+			      health->reason[0] ? health->reason : rd_kafka_err2str(err));
 }
 
 void health_probed(struct health *health, rd_kafka_resp_err_t err, int64_t now_us)

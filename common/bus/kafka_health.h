@@ -6,8 +6,8 @@
 #include "bus/kafka_helper.h"
 
 /*
- * Whether Kafka can be reached. The library tells when all connections are gone, which also happens when a broker closes an idle one, and
- * never when one is back: so a probe decides both ways, once a second while Kafka is away.
+ * Whether Kafka can be reached. The library tells when all connections are gone, which also happens when a broker closes an idle
+ * one, and never when one is back: so a probe decides both ways, once a second while Kafka is away.
  *
  *   UP --all brokers down--> SUSPECT --probe failed--> DOWN --probe answered--> UP
  *                            SUSPECT --probe answered--> UP

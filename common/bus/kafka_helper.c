@@ -76,7 +76,8 @@ void helper_job_free(struct helper_job *job)
 	free(job);
 }
 
-/* "The first record at or after timestamp -1" is how the protocol asks for the end: one request a leader, whatever the number of partitions. */
+/* "The first record at or after timestamp -1" is how the protocol asks for the end: one request a leader, whatever the number
+ * of partitions. */
 static rd_kafka_resp_err_t ends_once(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int timeout_ms)
 {
 	for (int i = 0; i < partitions->cnt; i++)
@@ -108,7 +109,8 @@ static void ask_ends(struct helper_job *job)
 			break;
 		nanosleep(&(struct timespec){.tv_nsec = ENDS_PAUSE_MS * 1000000L}, NULL);
 	}
-	if (job->err && job->err != RD_KAFKA_RESP_ERR__TIMED_OUT && job->err != RD_KAFKA_RESP_ERR__TRANSPORT && job->partitions->cnt > 1)
+	if (job->err && job->err != RD_KAFKA_RESP_ERR__TIMED_OUT && job->err != RD_KAFKA_RESP_ERR__TRANSPORT &&
+	    job->partitions->cnt > 1)
 		ends_one_by_one(job);
 }
 

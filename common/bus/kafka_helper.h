@@ -5,12 +5,13 @@
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 
-/* One thread for the calls of librdkafka that block. Jobs are done in order; an answer rings the eventfd and is taken by helper_take. */
+/* One thread for the calls of librdkafka that block. Jobs are done in order; an answer rings the eventfd and is taken by
+ * helper_take. */
 enum helper_kind {
-	HELPER_ENDS,    /* end offsets of `partitions` into their offset; a partition that could not be asked keeps an error */
-	HELPER_COUNT,   /* number of partitions of `topic` into `count` */
-	HELPER_PROBE,   /* does any broker answer */
-	HELPER_WAKE,    /* a request to the leader of each of `partitions`: its thread inside the library wakes and looks for room */
+	HELPER_ENDS,  /* end offsets of `partitions` into their offset; a partition that could not be asked keeps an error */
+	HELPER_COUNT, /* number of partitions of `topic` into `count` */
+	HELPER_PROBE, /* does any broker answer */
+	HELPER_WAKE, /* a request to the leader of each of `partitions`: its thread inside the library wakes and looks for room */
 	HELPER_DESTROY, /* the handle, which nobody uses any more; no answer */
 };
 
@@ -28,7 +29,8 @@ struct helper;
 
 /* NULL where the system has no thread left. `fd`: the eventfd to ring. */
 struct helper *helper_new(int fd);
-/* Waits for the job under way (which ends by itself within seconds) and drops the others, except that handles to destroy are destroyed. */
+/* Waits for the job under way (which ends by itself within seconds) and drops the others, except that handles to destroy are
+ * destroyed. */
 void helper_free(struct helper *helper);
 
 struct helper_job *helper_job_new(enum helper_kind kind, rd_kafka_t *rk);

@@ -16,7 +16,7 @@
 
 struct producer_topic {
 	rd_kafka_topic_t *rkt;
-	int count;           /* of partitions, 0 = not known */
+	int count; /* of partitions, 0 = not known */
 	bool asked;
 	int64_t ask_next_us;
 	int64_t last_use;
@@ -86,11 +86,13 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void
 	assert(kafka->producer.outstanding > 0);
 	kafka->producer.outstanding--;
 	if (message->err)
-		log_debug("record not delivered", LOG_S("topic", rd_kafka_topic_name(message->rkt)), LOG_S("error", rd_kafka_err2str(message->err)));
+		log_debug("record not delivered", LOG_S("topic", rd_kafka_topic_name(message->rkt)),
+			  LOG_S("error", rd_kafka_err2str(message->err)));
 	/* The time that ran out may have run out after the broker wrote it. */
 	if (status == MR_ETIMEOUT || status == MR_EFULL)
 		status = MR_EKAFKA;
-	kafka->callbacks.delivered(kafka->callbacks.ctx, message->_private, status, message->partition, message->err ? -1 : message->offset);
+	kafka->callbacks.delivered(kafka->callbacks.ctx, message->_private, status, message->partition,
+				   message->err ? -1 : message->offset);
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -100,7 +102,8 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		char text[256];
 		rd_kafka_resp_err_t cause = rd_kafka_fatal_error(rk, text, sizeof(text));
-		log_warn("producer is replaced after a fatal error", LOG_S("error", rd_kafka_err2name(cause)), LOG_S("text", text));
+		log_warn("producer is replaced after a fatal error", LOG_S("error", rd_kafka_err2name(cause)),
+			 LOG_S("text", text));
 		kafka->producer.fatal = true;
 		return;
 	}
@@ -132,7 +135,8 @@ static void close_handle(struct producer *producer)
 	producer->events = NULL;
 }
 
-enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config, struct mr_error *err)
+enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config,
+			     struct mr_error *err)
 {
 	enum mr_status status = kafka_conf_new(KAFKA_PRODUCER, config, &producer->conf, err);
 
@@ -194,7 +198,8 @@ static rd_kafka_headers_t *headers_of(struct headers headers)
 
 	for (size_t i = 0; i < headers.len; i++) {
 		const struct header *header = &headers.items[i];
-		rd_kafka_header_add(list, header->name.data, (ssize_t)header->name.len, header->value.data, (ssize_t)header->value.len);
+		rd_kafka_header_add(list, header->name.data, (ssize_t)header->name.len, header->value.data,
+				    (ssize_t)header->value.len);
 	}
 	return list;
 }
@@ -207,15 +212,16 @@ static rd_kafka_resp_err_t enqueue(struct producer *producer, rd_kafka_topic_t *
 	/* The library copies a payload that is there and of length 0, and writes none for NULL. */
 	if (record->headers.len == 0)
 		return rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(rkt), RD_KAFKA_V_PARTITION(partition),
-					 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(record->key.data, record->key.len),
-					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.len), RD_KAFKA_V_OPAQUE(tag),
-					 RD_KAFKA_V_END);
+					 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+					 RD_KAFKA_V_KEY(record->key.data, record->key.len),
+					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.len),
+					 RD_KAFKA_V_OPAQUE(tag), RD_KAFKA_V_END);
 
 	rd_kafka_headers_t *headers = headers_of(record->headers);
-	err = rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(rkt), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-				RD_KAFKA_V_KEY(record->key.data, record->key.len),
-				RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.len), RD_KAFKA_V_HEADERS(headers),
-				RD_KAFKA_V_OPAQUE(tag), RD_KAFKA_V_END);
+	err = rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(rkt), RD_KAFKA_V_PARTITION(partition),
+				RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(record->key.data, record->key.len),
+				RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.len),
+				RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(tag), RD_KAFKA_V_END);
 	if (err)
 		rd_kafka_headers_destroy(headers);
 	return err;

@@ -15,13 +15,14 @@ struct producer {
 	rd_kafka_conf_t *conf; /* to make the next handle from */
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *events;
-	struct map topics;     /* name to struct producer_topic */
-	int64_t uses;          /* clock of producer_topic.last_use */
+	struct map topics; /* name to struct producer_topic */
+	int64_t uses;      /* clock of producer_topic.last_use */
 	size_t outstanding;
-	bool fatal;            /* the handle is broken: what is unacknowledged is given up, then it is replaced */
+	bool fatal; /* the handle is broken: what is unacknowledged is given up, then it is replaced */
 };
 
-enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config, struct mr_error *err);
+enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config,
+			     struct mr_error *err);
 /* Flushes for at most flush_ms, then gives up the rest; every record is reported by delivered(). */
 void producer_deinit(struct producer *producer, int flush_ms);
 void producer_poll(struct producer *producer);

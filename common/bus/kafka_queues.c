@@ -41,7 +41,8 @@ static bool name_of(const char *topic, int32_t partition, struct queue_name *ret
 
 void queues_init(struct queues *queues, struct kafka *kafka)
 {
-	*queues = (struct queues){.kafka = kafka, .wakes = kafka_older_than(0x02020000), .full = SIZE_MAX, .full_bytes = SIZE_MAX};
+	*queues =
+		(struct queues){.kafka = kafka, .wakes = kafka_older_than(0x02020000), .full = SIZE_MAX, .full_bytes = SIZE_MAX};
 }
 
 static size_t number(const rd_kafka_conf_t *conf, const char *name)
@@ -295,11 +296,13 @@ enum mr_status queues_seek(struct queues *queues, const char *topic, int32_t par
 		return MR_ENOT_FOUND;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
-	rd_kafka_error_t *error = rd_kafka_seek_partitions(queue->rk, list, SEEK_TIMEOUT_MS * (kafka_older_than(0x02010000) ? 1000 : 1));
+	rd_kafka_error_t *error = rd_kafka_seek_partitions(queue->rk, list,
+							   SEEK_TIMEOUT_MS * (kafka_older_than(0x02010000) ? 1000 : 1));
 	rd_kafka_resp_err_t err = error ? rd_kafka_error_code(error) : list->elems[0].err;
 
 	if (err)
-		log_debug("seek refused", LOG_S("topic", topic), LOG_I("partition", partition), LOG_S("error", rd_kafka_err2str(err)));
+		log_debug("seek refused", LOG_S("topic", topic), LOG_I("partition", partition),
+			  LOG_S("error", rd_kafka_err2str(err)));
 	if (error)
 		rd_kafka_error_destroy(error);
 	rd_kafka_topic_partition_list_destroy(list);

@@ -11,17 +11,19 @@
 struct kafka;
 
 /*
- * A queue of its own for each partition that is read: not taking from it is all the backpressure there is. Also the messages taken out.
+ * A queue of its own for each partition that is read: not taking from it is all the backpressure there is. Also the messages
+ * taken out.
  *
- * librdkafka before 2.2 has no way to notice that a full queue was emptied: the thread of that broker sleeps up to a second then. A queue that
- * may have been full since it was last empty is therefore `starved`, and a small request to its leader ends that sleep.
+ * librdkafka before 2.2 has no way to notice that a full queue was emptied: the thread of that broker sleeps up to a second then.
+ * A queue that may have been full since it was last empty is therefore `starved`, and a small request to its leader ends that
+ * sleep.
  */
 struct queue {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *rkq;
 	const char *topic; /* in `name` */
 	int32_t partition;
-	size_t taken;       /* since it was last empty */
+	size_t taken; /* since it was last empty */
 	size_t taken_bytes;
 	bool starved;
 	size_t name_len;

@@ -121,11 +121,15 @@ enum mr_status topics_plan_init(struct topics_plan *plan, const struct topics_sp
 	*plan = (struct topics_plan){.topics = mem_alloc((spec->n_queues + n_common) * sizeof(struct topic_plan))};
 	for (size_t i = 0; i < n_common; i++)
 		if (add_topic(plan, spec, COMMON[i].kind, common_topic(spec->prefix, COMMON[i].name)) != MR_OK)
-			return mr_error_set(err, MR_EINVAL, "prefix", "\"%s\" cannot begin a topic name: letters, digits, '.', '_' and '-' can", spec->prefix);
+			return mr_error_set(err, MR_EINVAL, "prefix",
+					    "\"%s\" cannot begin a topic name: letters, digits, '.', '_' and '-' can",
+					    spec->prefix);
 	for (size_t i = 0; i < spec->n_queues; i++)
-		if (!spec->queues[i][0] || add_topic(plan, spec, TOPIC_TASKS, topics_task_topic(spec->prefix, spec->queues[i])) != MR_OK)
+		if (!spec->queues[i][0] ||
+		    add_topic(plan, spec, TOPIC_TASKS, topics_task_topic(spec->prefix, spec->queues[i])) != MR_OK)
 			return mr_error_set(err, MR_EINVAL, "queue",
-					    "\"%s\" is no name for a queue: letters, digits, '.', '_' and '-', with the prefix at most %d of them",
+					    "\"%s\" is no name for a queue: letters, digits, '.', '_' and '-', with the prefix "
+					    "at most %d of them",
 					    spec->queues[i], TOPIC_NAME_MAX_BYTES);
 	return MR_OK;
 }

@@ -64,7 +64,8 @@ static void note_group(struct purge *purge, const rd_kafka_ListConsumerGroupOffs
 	}
 }
 
-static enum mr_status ask_committed(struct purge *purge, const struct rd_kafka_metadata_topic *topic, const char *queue, struct mr_error *err)
+static enum mr_status ask_committed(struct purge *purge, const struct rd_kafka_metadata_topic *topic, const char *queue,
+				    struct mr_error *err)
 {
 	CLEANUP_FREE char *group = topics_worker_group(purge->spec->prefix, queue);
 	rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(topic->partition_cnt);
@@ -105,8 +106,8 @@ static void check_deleted(struct purge *purge, const rd_kafka_topic_partition_li
 {
 	for (int i = 0; i < list->cnt; i++)
 		if (list->elems[i].err)
-			refuse(purge, "%s [%d]: settled records are not deleted: %s", list->elems[i].topic, (int)list->elems[i].partition,
-			       rd_kafka_err2str(list->elems[i].err));
+			refuse(purge, "%s [%d]: settled records are not deleted: %s", list->elems[i].topic,
+			       (int)list->elems[i].partition, rd_kafka_err2str(list->elems[i].err));
 }
 
 static enum mr_status delete_records(struct purge *purge, struct mr_error *err)
@@ -145,7 +146,8 @@ static enum mr_status run(struct purge *purge, struct mr_error *err)
 
 enum mr_status topics_purge(const struct topics_spec *spec, struct topics_info *ret, struct mr_error *err)
 {
-	struct purge purge = {.spec = spec, .tasks = topics_task_topic(spec->prefix, ""), .offsets = rd_kafka_topic_partition_list_new(32)};
+	struct purge purge = {
+		.spec = spec, .tasks = topics_task_topic(spec->prefix, ""), .offsets = rd_kafka_topic_partition_list_new(32)};
 	enum mr_status status = run(&purge, err);
 
 	if (status == MR_OK) {

@@ -43,7 +43,8 @@ static enum mr_status find_shards(struct setup *setup, struct mr_error *err)
 			first = topic;
 		if (topic->exists != first->exists)
 			return mr_error_set(err, MR_ECONFLICT, topic->name,
-					    "it has %d partitions but %s has %d: journal, control and results must have the same number, which never changes",
+					    "it has %d partitions but %s has %d: journal, control and results must have the same "
+					    "number, which never changes",
 					    topic->exists, first->name, first->exists);
 	}
 	setup->shards = first ? first->exists : 0;
@@ -86,11 +87,13 @@ static void set_config(rd_kafka_NewTopic_t *topic, const char *name, const char 
 }
 
 /* Newer versions of the library tell the limit of partitions by an error of this call. */
-static enum mr_status new_topic(const struct setup *setup, const struct topic_plan *plan, rd_kafka_NewTopic_t **ret, struct mr_error *err)
+static enum mr_status new_topic(const struct setup *setup, const struct topic_plan *plan, rd_kafka_NewTopic_t **ret,
+				struct mr_error *err)
 {
 	int replicas = setup->spec->replication_factor;
 	char text[256];
-	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(plan->name, partitions_of(setup, plan), replicas > 0 ? replicas : -1, text, sizeof(text));
+	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(plan->name, partitions_of(setup, plan), replicas > 0 ? replicas : -1,
+							   text, sizeof(text));
 
 	if (!topic)
 		return mr_error_set(err, MR_EINVAL, plan->name, "it cannot be created: %s", text);
@@ -122,7 +125,8 @@ static enum mr_status check_created(struct setup *setup, const rd_kafka_CreateTo
 		assert(topic);
 		if (failed && failed != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
 			const char *text = rd_kafka_topic_result_error_string(results[i]);
-			return mr_error_set(err, MR_EKAFKA, name, "it cannot be created: %s", text ? text : rd_kafka_err2str(failed));
+			return mr_error_set(err, MR_EKAFKA, name, "it cannot be created: %s",
+					    text ? text : rd_kafka_err2str(failed));
 		}
 		topic->created = !failed;
 	}
@@ -190,7 +194,8 @@ static enum mr_status wait_until_there(struct setup *setup, struct mr_error *err
 		if (status != MR_OK || missing == 0)
 			return status;
 		if (admin_expired(&setup->admin))
-			return mr_error_set(err, MR_EKAFKA, setup->spec->brokers, "%zu topics that were created do not appear within %d ms", missing,
+			return mr_error_set(err, MR_EKAFKA, setup->spec->brokers,
+					    "%zu topics that were created do not appear within %d ms", missing,
 					    setup->admin.timeout_ms);
 		admin_pause();
 	}
@@ -245,9 +250,10 @@ static void compare(struct setup *setup, const struct topic_plan *topic, const r
 		const struct topic_setting *setting = &topic->settings[i];
 		for (size_t j = 0; j < n; j++) {
 			const char *found = rd_kafka_ConfigEntry_value(entries[j]);
-			if (found && strcmp(rd_kafka_ConfigEntry_name(entries[j]), setting->name) == 0 && !topic_setting_holds(setting, found))
-				differs(setup, "%s: %s is %s, should be %s%s", topic->name, setting->name, found, wording(setting->rule),
-					setting->value);
+			if (found && strcmp(rd_kafka_ConfigEntry_name(entries[j]), setting->name) == 0 &&
+			    !topic_setting_holds(setting, found))
+				differs(setup, "%s: %s is %s, should be %s%s", topic->name, setting->name, found,
+					wording(setting->rule), setting->value);
 		}
 	}
 }
@@ -295,15 +301,18 @@ static enum mr_status check_settings(struct setup *setup, struct mr_error *err)
 	return MR_OK;
 }
 
-/* Partitions limit how many workers can share a queue. They are the operator's to add: records of a key move when their number changes. */
+/* Partitions limit how many workers can share a queue. They are the operator's to add: records of a key move when their number
+ * changes. */
 static void check_partitions(struct setup *setup)
 {
 	for (size_t i = 0; i < setup->plan.len; i++) {
 		const struct topic_plan *topic = &setup->plan.topics[i];
 		if (topic->kind == TOPIC_TASKS && topic->exists && topic->exists < setup->spec->partitions)
-			differs(setup, "%s: the number of partitions is %d, and no more workers than that share the queue; to have %d: "
+			differs(setup,
+				"%s: the number of partitions is %d, and no more workers than that share the queue; to have %d: "
 				"kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d",
-				topic->name, topic->exists, setup->spec->partitions, setup->spec->brokers, topic->name, setup->spec->partitions);
+				topic->name, topic->exists, setup->spec->partitions, setup->spec->brokers, topic->name,
+				setup->spec->partitions);
 	}
 }
 

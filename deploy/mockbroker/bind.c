@@ -39,7 +39,8 @@ static int asks_for_any_port(const struct sockaddr *address, socklen_t len)
 {
 	const struct sockaddr_in *in = (const void *)address;
 
-	return len >= sizeof(*in) && address->sa_family == AF_INET && in->sin_port == 0 && in->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+	return len >= sizeof(*in) && address->sa_family == AF_INET && in->sin_port == 0 &&
+	       in->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
 }
 
 int bind(int fd, const struct sockaddr *address, socklen_t len)

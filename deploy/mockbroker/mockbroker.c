@@ -25,28 +25,43 @@ struct options {
 };
 
 static const struct conf_option OPTIONS[] = {
-	{.kind = CONF_INT, .name = "port", .letter = 'p', .arg = "PORT", .def = "9092", .min = 1, .max = 65535, .offset = offsetof(struct options, port),
+	{.kind = CONF_INT,
+	 .name = "port",
+	 .letter = 'p',
+	 .arg = "PORT",
+	 .def = "9092",
+	 .min = 1,
+	 .max = 65535,
+	 .offset = offsetof(struct options, port),
 	 .help = "Port of 127.0.0.1 to listen on."},
-	{.kind = CONF_LIST, .name = "topic", .letter = 't', .arg = "NAME:PARTITIONS", .offset = offsetof(struct options, topics),
+	{.kind = CONF_LIST,
+	 .name = "topic",
+	 .letter = 't',
+	 .arg = "NAME:PARTITIONS",
+	 .offset = offsetof(struct options, topics),
 	 .help = "Creates a topic; may repeat. Other topics appear when a client asks for them, with 4 partitions."},
-	{.kind = CONF_BOOL, .name = "exit-with-parent", .offset = offsetof(struct options, exit_with_parent),
+	{.kind = CONF_BOOL,
+	 .name = "exit-with-parent",
+	 .offset = offsetof(struct options, exit_with_parent),
 	 .help = "Exit when the parent process ends, or closes the pipe that is standard input."},
 	CONF_END,
 };
 
 static const struct conf_program PROGRAM = {
 	.name = "millrace-mockbroker",
-	.purpose = "A Kafka broker for trying things out, in memory, in one process. It prints \"ready\" when it can be used and runs until SIGTERM or SIGINT.",
-	.epilog = "Nothing here is durable or complete:\n"
-		  "  everything is gone when it exits;\n"
-		  "  a partition keeps at most 5 MiB or 100000 batches, older records are dropped without a word;\n"
-		  "  there is no compaction, no retention by age and no deleting of records;\n"
-		  "  timestamps are the clients' (no LogAppendTime), transactions are a facade, there is no admin API;\n"
-		  "  all members of a group must use the same assignor, or the broker crashes;\n"
-		  "  a member that joins or leaves stalls its group for about 5 s;\n"
-		  "  a fetch waits out its fetch.wait.max.ms: run clients with -X fetch.wait.max.ms=5.\n"
-		  "\n"
-		  "Exit codes: 0 ended by a signal or with its parent, 1 the port is taken or the broker cannot start, 2 usage.\n",
+	.purpose = "A Kafka broker for trying things out, in memory, in one process. It prints \"ready\" when it can be used and "
+		   "runs until SIGTERM or SIGINT.",
+	.epilog =
+		"Nothing here is durable or complete:\n"
+		"  everything is gone when it exits;\n"
+		"  a partition keeps at most 5 MiB or 100000 batches, older records are dropped without a word;\n"
+		"  there is no compaction, no retention by age and no deleting of records;\n"
+		"  timestamps are the clients' (no LogAppendTime), transactions are a facade, there is no admin API;\n"
+		"  all members of a group must use the same assignor, or the broker crashes;\n"
+		"  a member that joins or leaves stalls its group for about 5 s;\n"
+		"  a fetch waits out its fetch.wait.max.ms: run clients with -X fetch.wait.max.ms=5.\n"
+		"\n"
+		"Exit codes: 0 ended by a signal or with its parent, 1 the port is taken or the broker cannot start, 2 usage.\n",
 	.options = OPTIONS,
 };
 
@@ -75,7 +90,9 @@ static rd_kafka_mock_cluster_t *start(uint16_t port, rd_kafka_t **ret_rk)
 	if (!cluster) {
 		fprintf(stderr, "millrace-mockbroker: librdkafka has no mock cluster for us\n");
 	} else if (!bind_port_was_used()) {
-		fprintf(stderr, "millrace-mockbroker: librdkafka %s does not let its port be chosen; it must be linked dynamically\n", rd_kafka_version_str());
+		fprintf(stderr,
+			"millrace-mockbroker: librdkafka %s does not let its port be chosen; it must be linked dynamically\n",
+			rd_kafka_version_str());
 		rd_kafka_mock_cluster_destroy(cluster);
 		cluster = NULL;
 	}
@@ -97,7 +114,8 @@ static bool create_topic(rd_kafka_mock_cluster_t *cluster, const char *text)
 	long partitions = colon ? strtol(colon + 1, &end, 10) : 0;
 
 	if (!colon || colon == text || end == colon + 1 || *end || partitions < 1 || partitions > TOPIC_PARTITIONS_MAX) {
-		fprintf(stderr, "millrace-mockbroker: --topic %s: NAME:PARTITIONS with 1 to %d partitions is accepted\n", text, TOPIC_PARTITIONS_MAX);
+		fprintf(stderr, "millrace-mockbroker: --topic %s: NAME:PARTITIONS with 1 to %d partitions is accepted\n", text,
+			TOPIC_PARTITIONS_MAX);
 		return false;
 	}
 	CLEANUP_FREE char *name = mem_strndup(text, (size_t)(colon - text));

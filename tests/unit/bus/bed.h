@@ -28,9 +28,9 @@ struct bed {
 	struct bed_delivery deliveries[BED_EVENTS_MAX];
 	size_t n_deliveries, n_failed;
 	struct bus_partition assigned[BED_PARTITIONS_MAX]; /* topics are the configuration's */
-	size_t n_assigned; /* now */
+	size_t n_assigned;                                 /* now */
 	size_t n_assigns, n_revokes, n_lost;
-	int64_t assign_at; /* offset to give at the next assign; BUS_OFFSET_COMMITTED unless set */
+	int64_t assign_at;        /* offset to give at the next assign; BUS_OFFSET_COMMITTED unless set */
 	int64_t commit_in_revoke; /* offset to commit for one partition inside revoked(), -1 = none */
 	int32_t commit_in_revoke_of;
 	enum mr_status commit_in_revoke_status;
@@ -60,14 +60,14 @@ void bed_fill(struct bed *bed, const char *topic, int32_t partition, size_t n, s
 void bed_prefix(char *ret, size_t size);
 
 #define BED_LIMIT_S 15
-#define eventually(bed, condition)                                                                                          \
-	do {                                                                                                                \
-		int64_t limit_us_ = clock_mono_us() + BED_LIMIT_S * 1000000LL;                                              \
-		while (!(condition)) {                                                                                      \
-			if (clock_mono_us() > limit_us_)                                                                    \
-				fail_msg("not within %d s: %s", BED_LIMIT_S, #condition);                                   \
-			bed_step(bed);                                                                                      \
-		}                                                                                                           \
+#define eventually(bed, condition)                                                                                               \
+	do {                                                                                                                     \
+		int64_t limit_us_ = clock_mono_us() + BED_LIMIT_S * 1000000LL;                                                   \
+		while (!(condition)) {                                                                                           \
+			if (clock_mono_us() > limit_us_)                                                                         \
+				fail_msg("not within %d s: %s", BED_LIMIT_S, #condition);                                        \
+			bed_step(bed);                                                                                           \
+		}                                                                                                                \
 	} while (0)
 
 #endif

@@ -24,7 +24,8 @@ static struct {
 static int new_topics(void **state)
 {
 	static const char *const queue = "q";
-	struct topics_spec spec = {.prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = PARTITIONS, .shards = PARTITIONS};
+	struct topics_spec spec = {
+		.prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = PARTITIONS, .shards = PARTITIONS};
 	struct topics_info info;
 	struct mr_error err = {0};
 
@@ -81,8 +82,10 @@ static bool is_readable(struct bus *bus)
 
 static void a_record_comes_back_as_it_was_sent(void **state)
 {
-	const struct header headers[] = {{BYTES_LIT("trace"), BYTES_LIT("1")}, {BYTES_LIT("none"), BYTES_NONE}, {BYTES_LIT("trace"), BYTES_LIT("")}};
-	struct bus_record record = {.topic = env.tasks, .partition = 2, .key = BYTES_LIT("k"), .value = BYTES_LIT("a\0b"), .headers = {headers, 3}};
+	const struct header headers[] = {
+		{BYTES_LIT("trace"), BYTES_LIT("1")}, {BYTES_LIT("none"), BYTES_NONE}, {BYTES_LIT("trace"), BYTES_LIT("")}};
+	struct bus_record record = {
+		.topic = env.tasks, .partition = 2, .key = BYTES_LIT("k"), .value = BYTES_LIT("a\0b"), .headers = {headers, 3}};
 	struct bus_config config = group_config();
 	struct bus_message *m;
 	struct bed bed;
@@ -314,7 +317,8 @@ static void a_seek_drops_what_was_fetched(void **state)
 static void partitions_are_read_without_a_group_beside_it(void **state)
 {
 	struct bus_config config = group_config();
-	const struct bus_partition all[] = {{env.results, 0, BUS_OFFSET_BEGINNING}, {env.results, 1, 2}, {env.results, 2, BUS_OFFSET_END}};
+	const struct bus_partition all[] = {
+		{env.results, 0, BUS_OFFSET_BEGINNING}, {env.results, 1, 2}, {env.results, 2, BUS_OFFSET_END}};
 	const struct bus_partition taken = {env.tasks, 0, 0};
 	struct bus_message *m[5];
 	struct bed bed;
@@ -466,8 +470,7 @@ static void a_broken_producer_is_replaced(void **state)
 }
 
 /* Both buses are driven by this one thread. */
-#define eventually_both(a, b, condition)                                                                                    \
-	eventually(a, (bus_poll((b)->bus), (condition)))
+#define eventually_both(a, b, condition) eventually(a, (bus_poll((b)->bus), (condition)))
 
 static void a_static_member_that_leaves_gives_its_partitions_at_once(void **state)
 {
@@ -537,7 +540,8 @@ static void a_topic_that_is_missing_is_told_and_joined_when_it_comes(void **stat
 {
 	struct bus_config config = group_config();
 	static const char *const queue = "later";
-	struct topics_spec spec = {.brokers = env.brokers, .prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = 2};
+	struct topics_spec spec = {
+		.brokers = env.brokers, .prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = 2};
 	char *topic = topics_task_topic(env.prefix, queue);
 	const char *const topics[] = {topic};
 	char *refresh[] = {"topic.metadata.refresh.interval.ms=500"};

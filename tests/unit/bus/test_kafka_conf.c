@@ -23,7 +23,8 @@ static enum mr_status open_with(const char *brokers, const char *property, struc
 	static const char *const topics[] = {"tasks"};
 	char *items[] = {(char *)(uintptr_t)property};
 	struct conf_list properties = {items, 1};
-	struct bus_config config = {.brokers = brokers, .group = "g", .topics = topics, .n_topics = 1, .properties = property ? &properties : NULL};
+	struct bus_config config = {
+		.brokers = brokers, .group = "g", .topics = topics, .n_topics = 1, .properties = property ? &properties : NULL};
 	struct bus_callbacks callbacks = {.delivered = ignore};
 	struct bus *bus = NULL;
 	enum mr_status status = bus_kafka_new(&config, &callbacks, &bus, err);
@@ -35,7 +36,8 @@ static enum mr_status open_with(const char *brokers, const char *property, struc
 
 static void properties_of_producers_and_consumers_are_accepted(void **state)
 {
-	static const char *const good[] = {"linger.ms=3", "fetch.wait.max.ms=5", "compression.type=lz4", "client.rack=a", "security.protocol=plaintext"};
+	static const char *const good[] = {"linger.ms=3", "fetch.wait.max.ms=5", "compression.type=lz4", "client.rack=a",
+					   "security.protocol=plaintext"};
 	struct mr_error err = {0};
 
 	(void)state;
@@ -76,9 +78,18 @@ static void a_combination_that_the_library_refuses_is_told(void **state)
 
 static void what_safety_rests_on_cannot_be_set(void **state)
 {
-	static const char *const names[] = {"enable.idempotence", "acks", "request.required.acks", "enable.auto.commit", "enable.auto.offset.store",
-					    "auto.offset.reset", "partition.assignment.strategy", "group.id", "plugin.library.paths",
-					    "sasl.kerberos.kinit.cmd", "delivery.report.only.error", "transactional.id"};
+	static const char *const names[] = {"enable.idempotence",
+					    "acks",
+					    "request.required.acks",
+					    "enable.auto.commit",
+					    "enable.auto.offset.store",
+					    "auto.offset.reset",
+					    "partition.assignment.strategy",
+					    "group.id",
+					    "plugin.library.paths",
+					    "sasl.kerberos.kinit.cmd",
+					    "delivery.report.only.error",
+					    "transactional.id"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -60,6 +60,24 @@ static struct topics_info setup(const struct topics_spec *spec)
 	return info;
 }
 
+/* The broker hears of it a little later than the controller. */
+static void wait_for_topic(rd_kafka_t *rk, const char *name)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+	int64_t limit_us = clock_mono_us() + BED_LIMIT_S * 1000000LL;
+	int partitions = 0;
+
+	while (partitions == 0) {
+		const struct rd_kafka_metadata *metadata;
+		assert_true(clock_mono_us() < limit_us);
+		if (rd_kafka_metadata(rk, 0, topic, &metadata, 1000))
+			continue;
+		partitions = metadata->topics[0].err ? 0 : metadata->topics[0].partition_cnt;
+		rd_kafka_metadata_destroy(metadata);
+	}
+	rd_kafka_topic_destroy(topic);
+}
+
 /* A topic that somebody made in another way. */
 static void make_topic(const struct env *env, const char *name, int partitions, const char *config, const char *value)
 {
@@ -79,6 +97,7 @@ static void make_topic(const struct env *env, const char *name, int partitions, 
 	assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
 	rd_kafka_event_destroy(event);
 	rd_kafka_NewTopic_destroy(created);
+	wait_for_topic(rk, topic);
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_destroy(rk);
 }
@@ -138,7 +157,9 @@ static void what_differs_is_told_and_left_alone(void **state)
 		assert_says(&info, env, "journal", "cleanup.policy is delete, should be compact");
 		assert_says(&info, env, "tasks.a", "retention.ms is 3600000, should be -1");
 		assert_says(&info, env, "tasks.a", "message.timestamp.type is CreateTime, should be LogAppendTime");
-		assert_says(&info, env, "tasks.a", "the number of partitions is 1, and no more workers than that share the queue; to have 3: kafka-topics.sh ");
+		assert_says(&info, env, "tasks.a",
+			    "the number of partitions is 1, and no more workers than that share the queue; to have 3: "
+			    "kafka-topics.sh ");
 		assert_null(strstr(info.report, "dead: retention.ms"));
 		free(info.report);
 	}

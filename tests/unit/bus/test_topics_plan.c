@@ -107,11 +107,11 @@ static void a_setting_may_be_more_generous_than_ours(void **state)
 		const char *ours, *found;
 		bool holds;
 	} cases[] = {
-		{SETTING_EXACTLY, "compact", "compact", true},   {SETTING_EXACTLY, "compact", "delete", false},
-		{SETTING_EXACTLY, "-1", "604800000", false},     {SETTING_AT_LEAST, "1000", "1000", true},
-		{SETTING_AT_LEAST, "1000", "999", false},        {SETTING_AT_LEAST, "1000", "-1", true},
-		{SETTING_AT_LEAST, "-1", "1000000", false},      {SETTING_AT_LEAST, "-1", "-1", true},
-		{SETTING_AT_MOST, "600000", "600000", true},     {SETTING_AT_MOST, "600000", "604800000", false},
+		{SETTING_EXACTLY, "compact", "compact", true}, {SETTING_EXACTLY, "compact", "delete", false},
+		{SETTING_EXACTLY, "-1", "604800000", false},   {SETTING_AT_LEAST, "1000", "1000", true},
+		{SETTING_AT_LEAST, "1000", "999", false},      {SETTING_AT_LEAST, "1000", "-1", true},
+		{SETTING_AT_LEAST, "-1", "1000000", false},    {SETTING_AT_LEAST, "-1", "-1", true},
+		{SETTING_AT_MOST, "600000", "600000", true},   {SETTING_AT_MOST, "600000", "604800000", false},
 	};
 
 	(void)state;
