@@ -74,7 +74,7 @@ def shared_broker(tmp_path_factory):
 
 @pytest.fixture
 def own_kafka(request, services, tmp_path):
-    """A broker of this test alone, to do harm to; `kafka` and `stack` then use it. Mark broker(properties={...}) configures it."""
+    """A broker of this test alone, to do harm to; `kafka` and `stack` then use it. Mark broker(properties={...}) sets it up."""
     mark = request.node.get_closest_marker("broker")
     return KafkaBroker(services, tmp_path / "kafka", mark.kwargs["properties"] if mark else None)
 

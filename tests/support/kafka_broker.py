@@ -81,7 +81,8 @@ class KafkaBroker:
     def _choose_ports(self):
         self.port, self.controller_port = free_port(), free_port()
         self.address = f"{HOST}:{self.port}"
-        write_properties(self.folder / "server.properties", self.folder / "data", self.port, self.controller_port, self.properties)
+        file, data = self.folder / "server.properties", self.folder / "data"
+        write_properties(file, data, self.port, self.controller_port, self.properties)
 
     def start(self):
         """Starts it and waits until it answers."""
@@ -150,7 +151,8 @@ def prepare(lib):
             shutil.copytree(formatted, lib.parent / "formatted")
 
             archive = Path(folder) / "classes.jsa"
-            broker = KafkaBroker(processes, Path(folder) / "broker", lib=lib, java_options=[f"-XX:ArchiveClassesAtExit={archive}"])
+            options = [f"-XX:ArchiveClassesAtExit={archive}"]
+            broker = KafkaBroker(processes, Path(folder) / "broker", lib=lib, java_options=options)
             broker.stop()
             if archive.exists():
                 shutil.copy(archive, lib.parent / "classes.jsa")

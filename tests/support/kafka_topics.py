@@ -238,7 +238,8 @@ class Kafka:
 
     def _produce_all(self, name, records):
         if self._producer is None:
-            self._producer = Producer({"bootstrap.servers": self.brokers, "message.max.bytes": 3 * 1024 * 1024, "linger.ms": 1, **QUIET})
+            settings = {"bootstrap.servers": self.brokers, "message.max.bytes": 3 * 1024 * 1024, "linger.ms": 1}
+            self._producer = Producer({**settings, **QUIET})
         topic, places = self.topic(name), [None] * len(records)
 
         def on_delivery(number, error, message):

@@ -80,7 +80,8 @@ class Stack:
 
     def cli(self, *args, input=None, check=True, env=None, limit_s=45, **options):
         """Runs `millrace ARGS`; options become flags. input: str or bytes for stdin. Returns (rc, stdout, stderr)."""
-        return self.run(self.build.program("millrace"), *args, *flags_of(options), input=input, check=check, env=env, limit_s=limit_s)
+        words = [*args, *flags_of(options)]
+        return self.run(self.build.program("millrace"), *words, input=input, check=check, env=env, limit_s=limit_s)
 
     def run(self, program, *args, input=None, check=True, env=None, limit_s=45):
         """Runs any program to its end, with the addresses of this stack in its environment."""
@@ -112,7 +113,9 @@ class Stack:
         """Starts millrace-scheduler."""
         return self._daemon("millrace-scheduler", [], flags, env, http, options)
 
-    def worker(self, queues=("default",), slots=8, isolation="process", libs=(), execs=None, flags=(), env=None, http=False, **options):
+    def worker(
+        self, queues=("default",), slots=8, isolation="process", libs=(), execs=None, flags=(), env=None, http=False, **options
+    ):
         """Starts millrace-worker. libs: names or paths of shared objects; execs: {activity type: program}."""
         words = _repeated("-q", queues)
         words += ["--slots", slots, "--isolation", isolation]
