@@ -85,6 +85,29 @@ static void a_bus_that_is_freed_while_kafka_is_away_reports_every_record(void **
 	assert_int_equal(bed.n_revokes, 0);
 }
 
+/* librdkafka has crashed in both. */
+static void a_group_is_left_or_closed_while_its_coordinator_is_away(void **state)
+{
+	static const char *const topics[] = {"results"};
+	struct bus_config config = {.brokers = mock.brokers, .client_id = "test", .topics = topics, .n_topics = 1};
+	struct bed beds[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		config.group = i == 0 ? "left" : "closed";
+		config.group_instance = i == 0 ? "one" : NULL;
+		bed_open(&beds[i], &config);
+	}
+	for (int i = 0; i < 2; i++)
+		eventually(&beds[i], (bus_poll(beds[1 - i].bus), beds[i].n_assigned == 3));
+	rd_kafka_mock_broker_set_down(mock.cluster, 1);
+	bus_leave(beds[0].bus);
+	eventually(&beds[0], bus_left(beds[0].bus));
+	assert_int_equal(beds[0].n_revokes, 1);
+	bed_close(&beds[0]);
+	bed_close(&beds[1]);
+}
+
 static void a_retried_request_writes_a_record_once(void **state)
 {
 	struct bus_config config = {.brokers = mock.brokers, .client_id = "test"};
@@ -181,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mock_test(a_record_waits_for_a_broker_that_is_away_and_health_tells_both),
 		mock_test(a_bus_that_is_freed_while_kafka_is_away_reports_every_record),
+		mock_test(a_group_is_left_or_closed_while_its_coordinator_is_away),
 		mock_test(a_retried_request_writes_a_record_once),
 		mock_test(an_answer_about_ends_comes_although_kafka_is_away),
 		mock_test(topics_that_are_named_once_do_not_pile_up),
