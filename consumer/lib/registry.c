@@ -70,7 +70,7 @@ static enum mr_status check_name(const char *name, struct mr_error *err)
 /* A member that a caller of an older version does not have counts as zero. */
 static void read_options(const struct mr_activity_options *from, struct mr_activity_options *ret)
 {
-	*ret = (struct mr_activity_options){.size = sizeof(*ret)};
+	*ret = (struct mr_activity_options){.size = from ? from->size : sizeof(*ret)};
 	if (from)
 		memcpy(ret, from, from->size < sizeof(*ret) ? from->size : sizeof(*ret));
 }

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Activities to drive a worker with from outside.
+ *
+ *   echo              the input, as it came
+ *   noop              nothing
+ *   greet             "Ada" -> "Hello, Ada"
+ *   sleep_ms          {"ms":N}: sleeps; ends as canceled when it is cancelled
+ *   one_at_a_time     the same, at most one in a worker
+ *   fail_n_times      {"file":PATH,"times":N[,"type":T][,"non_retryable":true][,"delay_ms":N]}: fails N times (counted in the file), then completes with
+ *                     the number of calls
+ *   fail              {"type":T,"message":M[,"non_retryable":true][,"details":...]}
+ *   big_result        {"bytes":N}
+ *   heartbeat_progress {"steps":N,"ms":M}: a beat {"step":i} each M ms; begins after the step of the former attempt's last beat; completes with where it began
+ *   info              what mr_info says, as JSON
+ *   pending           completes asynchronously
+ *   charge            typed: {"card":string,"cents":int} -> {"receipt":string}
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test_activities.h"
+
+bool test_sleep(struct mr_attempt *attempt, int64_t ms)
+{
+	struct pollfd fd = {.fd = mr_cancel_fd(attempt), .events = POLLIN};
+
+	while (ms > 0 && !mr_is_cancelled(attempt)) {
+		int step = ms > 60000 ? 60000 : (int)ms;
+
+		poll(&fd, 1, step);
+		ms -= step;
+	}
+	return mr_is_cancelled(attempt);
+}
+
+static enum mr_attempt_end echo(struct mr_attempt *attempt, void *user)
+{
+	const struct mr_attempt_payload *input = mr_input(attempt);
+
+	(void)user;
+	return mr_complete(attempt, input->data, input->bytes, input->content_type);
+}
+
+static enum mr_attempt_end noop(struct mr_attempt *attempt, void *user)
+{
+	(void)user;
+	return mr_complete_json(attempt, "null");
+}
+
+static enum mr_attempt_end greet(struct mr_attempt *attempt, void *user)
+{
+	const char *name;
+	struct mr_error err;
+
+	(void)user;
+	if (mr_input_string(attempt, "", &name, &err))
+		return mr_fail_input(attempt, &err);
+	return mr_complete_jsonf(attempt, "\"Hello, %s\"", mr_json_escape(attempt, name));
+}
+
+static enum mr_attempt_end sleep_ms(struct mr_attempt *attempt, void *user)
+{
+	int64_t ms;
+	struct mr_error err;
+
+	(void)user;
+	if (mr_input_int(attempt, "ms", &ms, &err))
+		return mr_fail_input(attempt, &err);
+	if (test_sleep(attempt, ms))
+		return mr_canceled(attempt);
+	return mr_complete_jsonf(attempt, "%lld", (long long)ms);
+}
+
+/* Appends a byte and returns how many there are now. */
+static long count_call(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	long n = -1;
+
+	if (fd >= 0 && write(fd, ".", 1) == 1)
+		n = (long)lseek(fd, 0, SEEK_CUR);
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+static enum mr_attempt_end fail_n_times(struct mr_attempt *attempt, void *user)
+{
+	const char *file, *type = "Flaky";
+	int64_t times, delay_ms = 0;
+	bool non_retryable = false;
+	struct mr_error err;
+	char message[128];
+	long call;
+
+	(void)user;
+	if (mr_input_string(attempt, "file", &file, &err) || mr_input_int(attempt, "times", &times, &err))
+		return mr_fail_input(attempt, &err);
+	mr_input_string(attempt, "type", &type, NULL);
+	mr_input_bool(attempt, "non_retryable", &non_retryable, NULL);
+	mr_input_int(attempt, "delay_ms", &delay_ms, NULL);
+	call = count_call(file);
+	if (call < 0)
+		return mr_failf(attempt, "TestFile", "%s: %s", file, strerror(errno));
+	if (call > times)
+		return mr_complete_jsonf(attempt, "%ld", call);
+	snprintf(message, sizeof(message), "call %ld of %lld that fail", call, (long long)times);
+	return mr_fail(attempt, &(struct mr_attempt_failure){.type = type,
+							     .message = message,
+							     .non_retryable = non_retryable,
+							     .next_retry_delay_ms = delay_ms});
+}
+
+static enum mr_attempt_end fail(struct mr_attempt *attempt, void *user)
+{
+	struct mr_attempt_failure cause = {.type = "Cause", .message = "the reason behind it"};
+	struct mr_attempt_failure failure = {.type = "Failed", .message = "it failed", .cause = &cause};
+	const char *details = NULL;
+
+	(void)user;
+	mr_input_string(attempt, "type", &failure.type, NULL);
+	mr_input_string(attempt, "message", &failure.message, NULL);
+	mr_input_bool(attempt, "non_retryable", &failure.non_retryable, NULL);
+	if (!mr_input_string(attempt, "details", &details, NULL))
+		failure.details =
+			(struct mr_attempt_payload){.data = details, .bytes = strlen(details), .content_type = "text/plain"};
+	return mr_fail(attempt, &failure);
+}
+
+static enum mr_attempt_end big_result(struct mr_attempt *attempt, void *user)
+{
+	enum mr_attempt_end end;
+	int64_t bytes = 0;
+	struct mr_error err;
+	char *data;
+
+	(void)user;
+	if (mr_input_int(attempt, "bytes", &bytes, &err))
+		return mr_fail_input(attempt, &err);
+	data = malloc((size_t)bytes + 1);
+	if (!data)
+		return mr_failf(attempt, "NoMemory", "%lld bytes", (long long)bytes);
+	memset(data, 'x', (size_t)bytes);
+	end = mr_complete(attempt, data, (size_t)bytes, "text/plain");
+	free(data);
+	return end;
+}
+
+/* The step in {"step":N}; 0 where there is none. */
+static long former_step(struct mr_attempt *attempt)
+{
+	const struct mr_attempt_payload *details = &mr_info(attempt)->heartbeat_details;
+	long step = 0;
+
+	if (details->data && sscanf(details->data, "{\"step\":%ld}", &step) != 1)
+		step = 0;
+	return step;
+}
+
+static enum mr_attempt_end heartbeat_progress(struct mr_attempt *attempt, void *user)
+{
+	int64_t steps, ms = 0;
+	long first = former_step(attempt) + 1;
+	struct mr_error err;
+	char details[64];
+
+	(void)user;
+	if (mr_input_int(attempt, "steps", &steps, &err))
+		return mr_fail_input(attempt, &err);
+	mr_input_int(attempt, "ms", &ms, NULL);
+	for (long step = first; step <= steps; step++) {
+		int n = snprintf(details, sizeof(details), "{\"step\":%ld}", step);
+
+		mr_heartbeat(attempt, details, (size_t)n, "application/json");
+		if (test_sleep(attempt, ms))
+			return mr_canceled(attempt);
+	}
+	return mr_complete_jsonf(attempt, "{\"first\":%ld,\"attempt\":%lld}", first, (long long)mr_info(attempt)->attempt);
+}
+
+static const char *text(struct mr_attempt *attempt, const char *value)
+{
+	return value ? mr_json_escape(attempt, value) : "";
+}
+
+static enum mr_attempt_end info(struct mr_attempt *attempt, void *user)
+{
+	const struct mr_attempt_info *i = mr_info(attempt);
+
+	(void)user;
+	mr_log(attempt, MR_LOG_INFO, "told of %zu headers", i->n_headers);
+	return mr_complete_jsonf(
+		attempt,
+		"{\"task_key\":\"%s\",\"workflow_id\":\"%s\",\"activity_id\":\"%s\",\"run_id\":\"%s\",\"activity_type\":\"%s\","
+		"\"queue\":\"%s\",\"worker\":\"%s\",\"epoch\":%lld,\"attempt\":%lld,\"scheduled_at_ms\":%lld,"
+		"\"started_at_ms\":%lld,\"deadline_at_ms\":%lld,\"start_to_close_timeout_ms\":%lld,"
+		"\"maximum_attempts\":%lld,\"priority\":%d,\"headers\":%zu,\"header\":\"%s\"}",
+		text(attempt, i->task_key), text(attempt, i->workflow_id), text(attempt, i->activity_id),
+		text(attempt, i->run_id), text(attempt, i->activity_type), text(attempt, i->queue), text(attempt, i->worker),
+		(long long)i->epoch, (long long)i->attempt, (long long)i->scheduled_at_ms, (long long)i->started_at_ms,
+		(long long)i->deadline_at_ms, (long long)i->start_to_close_timeout_ms, (long long)i->retry.maximum_attempts,
+		i->priority, i->n_headers, i->n_headers ? text(attempt, i->headers[0].value) : "");
+}
+
+static enum mr_attempt_end pending(struct mr_attempt *attempt, void *user)
+{
+	(void)user;
+	return mr_pending(attempt);
+}
+
+static enum mr_attempt_end charge(struct mr_attempt *attempt, void *user)
+{
+	const char *card;
+	int64_t cents;
+	struct mr_error err;
+
+	(void)user;
+	if (mr_input_string(attempt, "card", &card, &err) || mr_input_int(attempt, "cents", &cents, &err))
+		return mr_fail_input(attempt, &err);
+	if (strcmp(card, "bad-receipt") == 0)
+		return mr_complete_json(attempt, "{\"receipt\":17}");
+	return mr_complete_jsonf(attempt, "{\"receipt\":\"%s-%lld\"}", mr_json_escape(attempt, card), (long long)cents);
+}
+
+static void register_typed(struct mr_registry *registry)
+{
+	struct mr_activity_options options = {
+		.size = sizeof(options),
+		.input_schema = "{\"type\":\"record\",\"name\":\"Charge\",\"fields\":[{\"name\":\"card\",\"type\":\"string\"},"
+				"{\"name\":\"cents\",\"type\":\"long\"}]}",
+		.output_schema =
+			"{\"type\":\"record\",\"name\":\"Charged\",\"fields\":[{\"name\":\"receipt\",\"type\":\"string\"}]}",
+	};
+
+	mr_register(registry, "charge", charge, NULL, &options, NULL);
+}
+
+/* Errors of single registrations come back at start: the registry remembers the first. */
+MR_ACTIVITIES(registry)
+{
+	struct mr_activity_options one = {.size = sizeof(one), .max_concurrent = 1};
+
+	mr_register(registry, "echo", echo, NULL, NULL, NULL);
+	mr_register(registry, "noop", noop, NULL, NULL, NULL);
+	mr_register(registry, "greet", greet, NULL, NULL, NULL);
+	mr_register(registry, "sleep_ms", sleep_ms, NULL, NULL, NULL);
+	mr_register(registry, "one_at_a_time", sleep_ms, NULL, &one, NULL);
+	mr_register(registry, "fail_n_times", fail_n_times, NULL, NULL, NULL);
+	mr_register(registry, "fail", fail, NULL, NULL, NULL);
+	mr_register(registry, "big_result", big_result, NULL, NULL, NULL);
+	mr_register(registry, "heartbeat_progress", heartbeat_progress, NULL, NULL, NULL);
+	mr_register(registry, "info", info, NULL, NULL, NULL);
+	mr_register(registry, "pending", pending, NULL, NULL, NULL);
+	register_typed(registry);
+	test_register_crashes(registry);
+	test_register_logging(registry);
+	return MR_OK;
+}
