@@ -2,7 +2,9 @@
 """The fixtures of all tests from outside; tests/support/README.md lists them with examples."""
 
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 
 import pytest
@@ -18,7 +20,12 @@ from support.stack import ROOT, Build, Stack
 _processes_of = pytest.StashKey[list]()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
+    if not config.option.basetemp:  # pytest's own numbered folders are not safe when several people run tests at once
+        folder = tempfile.mkdtemp(prefix="millrace-tests.")
+        config.option.basetemp = f"{folder}/pytest"
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     adopt_orphans()
     # As on Ctrl-C: fixtures clean up. Also where a shell started the tests in the background, with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
