@@ -44,6 +44,15 @@ static void on_store_health(void *ctx, enum mr_status status, const char *messag
 		log_warn("Redis has a problem", LOG_S("detail", message));
 }
 
+static void log_topics(char *report)
+{
+	char *rest = report;
+
+	for (char *line; report && (line = strsep(&rest, "\n"));)
+		if (line[0])
+			log_info("topic", LOG_S("report", line));
+}
+
 static enum mr_status connect_first(struct loop_parts *parts, struct mr_error *err)
 {
 	const struct worker_setup *setup = parts->setup;
@@ -61,8 +70,7 @@ static enum mr_status connect_first(struct loop_parts *parts, struct mr_error *e
 
 	if (status)
 		return status;
-	if (parts->topics.report && parts->topics.report[0])
-		log_info("topics", LOG_S("report", parts->topics.report));
+	log_topics(parts->topics.report);
 	return program_wait_store(&store, setup->wait_ms, parts->signal_fd, err);
 }
 
