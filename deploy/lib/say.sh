@@ -29,9 +29,18 @@ run_logged() {
 		return 0
 	fi
 	printf 'failed\n' >&2
-	say_error "$what: exit $rc; the end of $log:"
-	tail -n "${MILLRACE_LOG_TAIL:-40}" "$log" | sed 's/^/    /' >&2
+	say_error "$what: exit $rc; from $log:"
+	say_why_from "$log"
 	return "$rc"
+}
+
+# say_why_from LOG: from the first failure that ninja reports on, else its end; 40 lines at most.
+say_why_from() {
+	if grep -q '^FAILED:' "$1"; then
+		sed -n '/^FAILED:/,$p' "$1" | sed -n 1,40p
+	else
+		tail -n 40 "$1"
+	fi | cut -c 1-500 | sed 's/^/    /' >&2
 }
 
 # free_port: a TCP port of the loopback interface that nobody listens on just now.
