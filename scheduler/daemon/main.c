@@ -32,16 +32,38 @@ struct options {
 
 static const struct conf_option OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Scheduler"},
-	{.kind = CONF_DURATION, .name = "lease", .env = "MILLRACE_LEASE", .arg = "D", .def = "3s", .min = 100, .max = 600000,
+	{.kind = CONF_DURATION,
+	 .name = "lease",
+	 .env = "MILLRACE_LEASE",
+	 .arg = "D",
+	 .def = "3s",
+	 .min = 100,
+	 .max = 600000,
 	 .offset = offsetof(struct options, lease_ms),
 	 .help = "A worker without a sign of life for so long is declared dead. Workers give one each second."},
-	{.kind = CONF_DURATION, .name = "retention", .env = "MILLRACE_RETENTION", .arg = "D", .def = "24h", .min = 1000, .max = 31536000000,
+	{.kind = CONF_DURATION,
+	 .name = "retention",
+	 .env = "MILLRACE_RETENTION",
+	 .arg = "D",
+	 .def = "24h",
+	 .min = 1000,
+	 .max = 31536000000,
 	 .offset = offsetof(struct options, retention_ms),
 	 .help = "How long a finished task is remembered: a copy of it that is read meanwhile gets the stored result."},
-	{.kind = CONF_DURATION, .name = "purge-interval", .env = "MILLRACE_PURGE_INTERVAL", .arg = "D", .def = "1m", .min = 100,
-	 .max = 86400000, .offset = offsetof(struct options, purge_interval_ms),
+	{.kind = CONF_DURATION,
+	 .name = "purge-interval",
+	 .env = "MILLRACE_PURGE_INTERVAL",
+	 .arg = "D",
+	 .def = "1m",
+	 .min = 100,
+	 .max = 86400000,
+	 .offset = offsetof(struct options, purge_interval_ms),
 	 .help = "Pause between two deletions of settled records from the task topics."},
-	{.kind = CONF_BOOL, .name = "setup", .env = "MILLRACE_SETUP", .def = "true", .offset = offsetof(struct options, setup),
+	{.kind = CONF_BOOL,
+	 .name = "setup",
+	 .env = "MILLRACE_SETUP",
+	 .def = "true",
+	 .offset = offsetof(struct options, setup),
 	 .help = "Create topics that are missing; --no-setup only checks them."},
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
@@ -50,7 +72,8 @@ static const struct conf_option OPTIONS[] = {
 static const struct conf_program CONF = {
 	.name = PROGRAM,
 	.usage = "",
-	.purpose = "Keeps the clocks of all tasks: retries, recovery of what Redis lost, results that their worker could not publish. "
+	.purpose = "Keeps the clocks of all tasks: retries, recovery of what Redis lost, results that their worker could not "
+		   "publish. "
 		   "Any number of schedulers share the work; one must run.",
 	.epilog = "It ends in order on SIGTERM or SIGINT. Exit: 0 ended, 2 usage, 6 Kafka or Redis cannot be used.\n",
 	.options = OPTIONS,
@@ -233,9 +256,10 @@ static void tell_end(const struct scheduler *scheduler)
 	struct scheduler_stats stats;
 
 	scheduler_get_stats(scheduler, &stats);
-	log_info("scheduler ended", LOG_I("applied", stats.applied), LOG_I("fired", stats.fired), LOG_I("dispatched", stats.dispatched),
-		 LOG_I("swept_attempts", stats.swept_attempts), LOG_I("swept_results", stats.swept_results),
-		 LOG_I("recoveries", stats.recoveries), LOG_I("buried", stats.buried), LOG_I("bad_records", stats.bad_records));
+	log_info("scheduler ended", LOG_I("applied", stats.applied), LOG_I("fired", stats.fired),
+		 LOG_I("dispatched", stats.dispatched), LOG_I("swept_attempts", stats.swept_attempts),
+		 LOG_I("swept_results", stats.swept_results), LOG_I("recoveries", stats.recoveries),
+		 LOG_I("buried", stats.buried), LOG_I("bad_records", stats.bad_records));
 }
 
 static enum mr_status run(struct daemon *daemon, struct mr_error *err)
@@ -245,8 +269,8 @@ static enum mr_status run(struct daemon *daemon, struct mr_error *err)
 	if (status != MR_OK)
 		return status;
 	scheduler_attach(daemon->scheduler, &daemon->links);
-	log_info("scheduler started", LOG_S("brokers", daemon->options.common.brokers), LOG_S("prefix", daemon->options.common.prefix),
-		 LOG_S("identity", daemon->identity));
+	log_info("scheduler started", LOG_S("brokers", daemon->options.common.brokers),
+		 LOG_S("prefix", daemon->options.common.prefix), LOG_S("identity", daemon->identity));
 	loop(daemon);
 	tell_end(daemon->scheduler);
 	scheduler_detach(daemon->scheduler);

@@ -218,7 +218,8 @@ static void give_up_late(struct fetch *fetch, struct line *line)
 {
 	for (size_t i = line->len; i-- > 0;) {
 		if (fetch->s->now_us - line->wanted[i].asked_us >= LIMIT_US)
-			job_lost(take_out(fetch, line, i), line->position < 0 ? "Kafka does not answer" : "it was not found in time");
+			job_lost(take_out(fetch, line, i),
+				 line->position < 0 ? "Kafka does not answer" : "it was not found in time");
 	}
 }
 

@@ -59,7 +59,8 @@ static void count(struct shard *shard, const struct applied *applied)
 	shard->recovery.replayed_journal += applied->n;
 }
 
-static void take_answer(struct shard *shard, const struct applied *applied, enum mr_status status, const struct apply_answer *answers)
+static void take_answer(struct shard *shard, const struct applied *applied, enum mr_status status,
+			const struct apply_answer *answers)
 {
 	shard->applying = false;
 	if (status != MR_OK) {
@@ -128,6 +129,10 @@ static struct apply_record to_apply(const struct journal_record *record, int64_t
 		.lost = record->lost,
 		.cancel_requested = record->cancel_requested,
 		.pause_requested = record->pause_requested,
+		.nonce = record->nonce,
+		.worker = record->worker,
+		.record_id = record->record_id,
+		.started_at_ms = record->started_at_ms == TASK_UNSET ? 0 : record->started_at_ms,
 	};
 }
 
@@ -155,8 +160,8 @@ static void apply(struct shard *shard, int64_t to, const struct apply_record *re
 	enum mr_status status;
 
 	shard->applying = true;
-	status = store_apply(shard->s->links.store, shard->id, bytes_of(shard->nonce), applied->recovering, shard->stored_offset, to, records, n,
-			     on_applied, applied);
+	status = shard->s->links.redis->apply(shard->s->links.store, shard->id, bytes_of(shard->nonce), applied->recovering,
+					      shard->stored_offset, to, records, n, on_applied, applied);
 	if (status == MR_OK)
 		return;
 	take_answer(shard, applied, status, NULL);

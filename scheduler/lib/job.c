@@ -55,7 +55,8 @@ void job_free(struct job *job)
 bool job_accepts(const struct job *job, const struct journal_record *record)
 {
 	return (record->kind == JOURNAL_BACKOFF || record->kind == JOURNAL_WAITING) && record->epoch == job->epoch &&
-	       record->attempt == job->attempt && bytes_equal(record->task_key, job->key) && bytes_equal(record->run_id, job->run_id);
+	       record->attempt == job->attempt && bytes_equal(record->task_key, job->key) &&
+	       bytes_equal(record->run_id, job->run_id);
 }
 
 static void block(struct job *job)
@@ -135,11 +136,13 @@ void job_dispatch(struct shard *shard, const struct fired *fired, int64_t now_ms
 	if (!job)
 		return;
 	job->dispatched_at_ms = now_ms;
-	log_debug("attempt due", LOG_B("task_key", job->key), LOG_I("attempt", job->attempt), LOG_I("late_ms", now_ms - fired->due_ms));
+	log_debug("attempt due", LOG_B("task_key", job->key), LOG_I("attempt", job->attempt),
+		  LOG_I("late_ms", now_ms - fired->due_ms));
 	find_record(job);
 }
 
-static enum mr_status send_copy(struct job *job, struct job_tag *tag, struct bus_record *record, const struct store_publication *publication)
+static enum mr_status send_copy(struct job *job, struct job_tag *tag, struct bus_record *record,
+				const struct store_publication *publication)
 {
 	enum mr_status status;
 
@@ -161,7 +164,8 @@ static void send_reply(struct job *job, struct bytes topic, struct bytes key, co
 	if (status == MR_EFULL)
 		job->failed = true;
 	else if (status != MR_OK)
-		log_warn("a reply cannot be sent", LOG_S("topic", name), LOG_B("task_key", job->key), LOG_S("reason", mr_status_text(status)));
+		log_warn("a reply cannot be sent", LOG_S("topic", name), LOG_B("task_key", job->key),
+			 LOG_S("reason", mr_status_text(status)));
 }
 
 static void send_result(struct job *job, const struct swept *swept)
@@ -189,7 +193,8 @@ void job_sweep(struct shard *shard, const struct swept *swept, int64_t now_ms)
 		return;
 	job->swept = true;
 	job->dispatched_at_ms = now_ms;
-	log_debug("left in the outbox", LOG_B("task_key", job->key), LOG_I("attempt", job->attempt), LOG_I("finished", job->finished));
+	log_debug("left in the outbox", LOG_B("task_key", job->key), LOG_I("attempt", job->attempt),
+		  LOG_I("finished", job->finished));
 	if (swept->finished)
 		send_result(job, swept);
 	else
@@ -253,8 +258,8 @@ static void dispatch_failed(struct job *job, enum mr_status status)
 		send_smaller(job);
 		return;
 	}
-	log_warn("an attempt could not be dispatched, it will be tried again", LOG_B("task_key", job->key), LOG_I("attempt", job->attempt),
-		 LOG_S("reason", mr_status_text(status)));
+	log_warn("an attempt could not be dispatched, it will be tried again", LOG_B("task_key", job->key),
+		 LOG_I("attempt", job->attempt), LOG_S("reason", mr_status_text(status)));
 	job_free(job);
 }
 
@@ -308,16 +313,24 @@ static void on_cleared(void *ctx, enum mr_status status)
 	free(clears);
 }
 
+/* The first of the jobs, as many as one call takes. */
+static struct clears *take_clears(struct clears *all)
+{
+	struct clears *clears = mem_alloc(sizeof(*clears));
+
+	clears->len = all->len < STORE_BATCH_MAX ? all->len : STORE_BATCH_MAX;
+	clears->jobs = mem_realloc_array(NULL, clears->len, sizeof(*clears->jobs));
+	memcpy(clears->jobs, all->jobs, clears->len * sizeof(*clears->jobs));
+	all->len -= clears->len;
+	memmove(all->jobs, all->jobs + clears->len, all->len * sizeof(*all->jobs));
+	return clears;
+}
+
 static void send_clears(struct scheduler *s)
 {
-	struct clears *clears;
+	struct clears *clears = take_clears(&s->clears);
 	struct published_request *requests;
 
-	if (s->clears.len == 0)
-		return;
-	clears = mem_alloc(sizeof(*clears));
-	*clears = s->clears;
-	s->clears = (struct clears){0};
 	requests = mem_realloc_array(NULL, clears->len, sizeof(*requests));
 	for (size_t i = 0; i < clears->len; i++) {
 		const struct job *job = clears->jobs[i];
@@ -329,7 +342,7 @@ static void send_clears(struct scheduler *s)
 							 .attempt = job->attempt,
 							 .finished = job->finished};
 	}
-	if (store_published(s->links.store, requests, clears->len, on_cleared, clears) != MR_OK)
+	if (s->links.redis->published(s->links.store, requests, clears->len, on_cleared, clears) != MR_OK)
 		on_cleared(clears, MR_EFULL);
 	free(requests);
 }
@@ -351,7 +364,8 @@ static void retry_blocked(struct scheduler *s)
 void jobs_turn(struct scheduler *s)
 {
 	retry_blocked(s);
-	send_clears(s);
+	while (s->clears.len > 0)
+		send_clears(s);
 }
 
 void jobs_deinit(struct scheduler *s)

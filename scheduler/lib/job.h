@@ -12,7 +12,7 @@
  *   result:   SENDING -> TOMBSTONE -> CLEARING
  */
 enum job_step {
-	JOB_RECORD,    /* waits for the journal record that holds the task, or for room in Kafka's queue */
+	JOB_RECORD, /* waits for the journal record that holds the task, or for room in Kafka's queue */
 	JOB_SENDING,
 	JOB_TOMBSTONE,
 	JOB_CLEARING,

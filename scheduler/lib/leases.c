@@ -190,7 +190,8 @@ bool leases_knows(const struct leases *leases, int shard, int64_t until_us)
 	return watched_us >= 0 && until_us - watched_us >= leases->config.lease_us;
 }
 
-void leases_living(const struct leases *leases, int shard, int64_t until_us, void (*each)(void *ctx, const char *worker), void *ctx)
+void leases_living(const struct leases *leases, int shard, int64_t until_us, void (*each)(void *ctx, const char *worker),
+		   void *ctx)
 {
 	struct map_slot *slot;
 	size_t it = 0;

@@ -24,7 +24,7 @@ static void on_swept(void *ctx, enum mr_status status, const struct swept *swept
 		shard_look_again(shard, status == MR_ECONFLICT ? 0 : RETRY_US, "sweep was refused");
 		return;
 	}
-	now_ms = store_time_ms(s->links.store, s->now_us);
+	now_ms = s->links.redis->time_ms(s->links.store, s->now_us);
 	for (size_t i = 0; i < n; i++)
 		job_sweep(shard, &swept[i], now_ms);
 	if (n == SWEEP_BATCH)
@@ -49,6 +49,6 @@ void outbox_turn(struct shard *shard)
 		return;
 	shard->sweep_us = s->now_us + LOOK_INTERVAL_US;
 	call = shard_call_new(shard);
-	shard->sweeping = shard_called(
-		call, store_sweep(s->links.store, shard->id, bytes_of(shard->nonce), SWEEP_OLDER_MS, SWEEP_BATCH, on_swept, call));
+	shard->sweeping = shard_called(call, s->links.redis->sweep(s->links.store, shard->id, bytes_of(shard->nonce),
+								   SWEEP_OLDER_MS, SWEEP_BATCH, on_swept, call));
 }

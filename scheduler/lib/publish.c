@@ -17,7 +17,8 @@ void publish_tombstone(struct shard *shard, struct bytes key)
 void publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason)
 {
 	char partition[16], offset[24];
-	struct bus_record record = {.topic = s->dead_topic, .partition = BUS_BY_KEY, .key = message->key, .value = message->value};
+	struct bus_record record = {
+		.topic = s->dead_topic, .partition = BUS_BY_KEY, .key = message->key, .value = message->value};
 	enum mr_status status;
 
 	snprintf(partition, sizeof(partition), "%d", message->partition);

@@ -74,7 +74,8 @@ void recovery_begin(struct shard *shard, const struct shard_status *status)
 	struct scheduler *s = shard->s;
 	struct recovery *recovery = &shard->recovery;
 	struct shard_call *call;
-	const char *reason = status->state == SHARD_RECOVERING ? "a recovery was not finished" : "Redis has no data that was vouched for";
+	const char *reason = status->state == SHARD_RECOVERING ? "a recovery was not finished"
+							       : "Redis has no data that was vouched for";
 
 	assert(shard->phase == PHASE_LOOKING);
 	recovery->started_us = s->now_us;
@@ -87,7 +88,7 @@ void recovery_begin(struct shard *shard, const struct shard_status *status)
 		 LOG_I("known_workers", recovery->knows ? (int64_t)recovery->n_known : -1));
 	shard_change(shard, PHASE_NONCE);
 	call = shard_call_new(shard);
-	if (!shard_called(call, store_recover(s->links.store, shard->id, bytes_of(shard->nonce), on_nonce, call)))
+	if (!shard_called(call, s->links.redis->recover(s->links.store, shard->id, bytes_of(shard->nonce), on_nonce, call)))
 		shard_look_again(shard, RETRY_US, "no room for a call");
 }
 
@@ -306,8 +307,8 @@ static void vouch(struct shard *shard)
 	shard->stored_offset = journal_offset(shard);
 	shard_change(shard, PHASE_VOUCH);
 	call = shard_call_new(shard);
-	if (!shard_called(call, store_vouch(s->links.store, shard->id, bytes_of(shard->nonce), shard->stored_offset,
-					    recovery->results.end, control_offset, on_vouched, call)))
+	if (!shard_called(call, s->links.redis->vouch(s->links.store, shard->id, bytes_of(shard->nonce), shard->stored_offset,
+						      recovery->results.end, control_offset, on_vouched, call)))
 		shard_look_again(shard, RETRY_US, "no room for a call");
 }
 

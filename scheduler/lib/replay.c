@@ -98,7 +98,7 @@ static void restore(struct shard *shard, struct bus_message *const *messages, si
 	struct scheduler *s = shard->s;
 	struct recovery *recovery = &shard->recovery;
 	struct restore_request requests[INTAKE_BATCH];
-	int64_t oldest_ms = store_time_ms(s->links.store, s->now_us) - s->config.retention_ms;
+	int64_t oldest_ms = s->links.redis->time_ms(s->links.store, s->now_us) - s->config.retention_ms;
 	struct shard_call *call;
 	size_t kept = 0;
 
@@ -113,8 +113,8 @@ static void restore(struct shard *shard, struct bus_message *const *messages, si
 	recovery->replayed_results += kept;
 	s->stats.replayed_results += kept;
 	call = shard_call_new(shard);
-	recovery->restoring = shard_called(
-		call, store_restore(s->links.store, shard->id, bytes_of(shard->nonce), requests, kept, on_restored, call));
+	recovery->restoring = shard_called(call, s->links.redis->restore(s->links.store, shard->id, bytes_of(shard->nonce),
+									 requests, kept, on_restored, call));
 	if (!recovery->restoring)
 		shard_look_again(shard, RETRY_US, "no room for a call");
 }

@@ -15,7 +15,7 @@
 #define CACHE_BYTES (16 << 20)
 /* Callbacks of the buses have to be served at least so often. */
 #define POLL_US (100 * 1000)
-#define SHARDS_MAX 1024
+#define SHARDS_MAX STORE_BATCH_MAX
 
 static char *topic_name(const char *prefix, const char *name)
 {
@@ -44,7 +44,7 @@ void scheduler_bury(struct scheduler *s, const char *worker)
 		shards[i] = i;
 	s->stats.buried++;
 	log_warn("worker declared dead", LOG_S("worker", worker), LOG_I("lease_ms", s->config.lease_ms));
-	if (store_bury(s->links.store, bytes_of(worker), shards, (size_t)s->config.shards, on_buried, NULL) != MR_OK)
+	if (s->links.redis->bury(s->links.store, bytes_of(worker), shards, (size_t)s->config.shards, on_buried, NULL) != MR_OK)
 		log_warn("a dead worker could not be buried yet", LOG_S("worker", worker));
 }
 
@@ -117,8 +117,9 @@ void scheduler_attach(struct scheduler *s, const struct scheduler_links *links)
 {
 	assert(!s->attached && links->bus && links->fetch && links->store && links->wire);
 	s->links = *links;
+	if (!s->links.redis)
+		s->links.redis = &redis_calls_real;
 	s->attached = true;
-
 }
 
 void scheduler_detach(struct scheduler *s)
@@ -280,7 +281,7 @@ static int64_t deadline(const struct scheduler *s)
 		deadline_us = min64(deadline_us, shard_deadline_us(&s->shards[i]));
 	deadline_us = min64(deadline_us, ends_deadline_us(s));
 	deadline_us = min64(deadline_us, fetch_deadline_us(s->fetch));
-	deadline_us = min64(deadline_us, store_deadline_us(s->links.store));
+	deadline_us = min64(deadline_us, s->links.redis->deadline_us(s->links.store));
 	if (s->blocked || s->replay.set_again)
 		deadline_us = min64(deadline_us, s->now_us + RETRY_US / 20);
 	return deadline_us;
@@ -293,7 +294,7 @@ int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us)
 	notice_stall(s);
 	bus_poll(s->links.bus);
 	bus_poll(s->links.fetch);
-	store_poll(s->links.store, store_revents, now_us);
+	s->links.redis->poll(s->links.store, store_revents, now_us);
 	for (int i = 0; i < s->config.shards; i++)
 		shard_turn(&s->shards[i]);
 	if (s->replay.set_again)
@@ -304,7 +305,7 @@ int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us)
 	jobs_turn(s);
 	ends_turn(s);
 	/* What was queued by this turn goes out now. */
-	store_poll(s->links.store, 0, now_us);
+	s->links.redis->poll(s->links.store, 0, now_us);
 	return deadline(s);
 }
 

@@ -3,7 +3,7 @@
 #define SCHEDULER_SCHEDULER_H
 
 #include "bus/bus.h"
-#include "store/store.h"
+#include "lib/redis_calls.h"
 #include "wire/wire.h"
 
 /*
@@ -15,11 +15,11 @@
 struct scheduler;
 
 struct scheduler_config {
-	const char *prefix;       /* of topics; copied */
-	int shards;               /* partitions of journal, control and results */
-	int64_t lease_ms;         /* a worker without a sign of life for so long is dead */
-	int64_t retention_ms;     /* how long finished tasks are remembered */
-	int64_t purge_interval_ms; /* between two purges of task topics */
+	const char *prefix;            /* of topics; copied */
+	int shards;                    /* partitions of journal, control and results */
+	int64_t lease_ms;              /* a worker without a sign of life for so long is dead */
+	int64_t retention_ms;          /* how long finished tasks are remembered */
+	int64_t purge_interval_ms;     /* between two purges of task topics */
 	uint64_t (*random)(void *ctx); /* the seam for recovery nonces */
 	/* Starts a purge of the task topics elsewhere; scheduler_purged() tells its end. NULL: none. */
 	void (*purge)(void *ctx);
@@ -31,26 +31,27 @@ struct scheduler_links {
 	struct bus *bus;   /* group consumer over journal and control, producer, and reader of results during a recovery */
 	struct bus *fetch; /* without a group: reads journal records that are not in memory any more */
 	struct store *store;
+	const struct redis_calls *redis; /* what `store` is called through; NULL: the real calls */
 	struct wire *wire;
 };
 
 struct scheduler_stats {
-	int owned, ready;           /* shards, now */
-	uint64_t applied;           /* journal records, applied while ready */
-	uint64_t fired;             /* attempts that came due */
-	uint64_t dispatched;        /* attempts acknowledged by Kafka */
-	uint64_t swept_attempts;    /* of them, left over in the outbox */
-	uint64_t swept_results;     /* results published for others */
+	int owned, ready;        /* shards, now */
+	uint64_t applied;        /* journal records, applied while ready */
+	uint64_t fired;          /* attempts that came due */
+	uint64_t dispatched;     /* attempts acknowledged by Kafka */
+	uint64_t swept_attempts; /* of them, left over in the outbox */
+	uint64_t swept_results;  /* results published for others */
 	uint64_t tombstones;
-	uint64_t bad_records;       /* sent to the dead letter topic, or unreadable results */
-	uint64_t commands;          /* control records read */
-	uint64_t buried;            /* workers declared dead */
-	uint64_t recoveries;        /* shards recovered */
+	uint64_t bad_records; /* sent to the dead letter topic, or unreadable results */
+	uint64_t commands;    /* control records read */
+	uint64_t buried;      /* workers declared dead */
+	uint64_t recoveries;  /* shards recovered */
 	uint64_t replayed_results, replayed_journal;
-	uint64_t expired;           /* finished tasks forgotten */
+	uint64_t expired; /* finished tasks forgotten */
 	uint64_t cache_hits, cache_misses;
 	size_t cache_bytes;
-	size_t workers;             /* whose leases are watched, now */
+	size_t workers; /* whose leases are watched, now */
 };
 
 enum mr_status scheduler_new(const struct scheduler_config *config, struct scheduler **ret, struct mr_error *err);

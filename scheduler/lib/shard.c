@@ -281,7 +281,7 @@ static void look(struct shard *shard)
 	shard->look_us = shard->s->now_us + interval_us;
 	shard->retry_us = shard->s->now_us + RETRY_US;
 	call = shard_call_new(shard);
-	shard->looking = shard_called(call, store_look(shard->s->links.store, shard->id, on_look, call));
+	shard->looking = shard_called(call, shard->s->links.redis->look(shard->s->links.store, shard->id, on_look, call));
 }
 
 void shard_doubt(struct shard *shard)

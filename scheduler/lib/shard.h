@@ -36,18 +36,18 @@ enum shard_phase {
 
 /* What a recovery remembers. */
 struct recovery {
-	char **known;            /* workers that lived when the data was lost and have not shown the nonce since */
+	char **known; /* workers that lived when the data was lost and have not shown the nonce since */
 	size_t n_known;
-	bool knows;              /* `known` is complete: this scheduler has watched for a full lease period */
-	int64_t barrier_us;      /* since when Redis answers under the nonce */
-	int64_t answered_us;     /* the last such answer */
+	bool knows;          /* `known` is complete: this scheduler has watched for a full lease period */
+	int64_t barrier_us;  /* since when Redis answers under the nonce */
+	int64_t answered_us; /* the last such answer */
 	int64_t warned_us;
-	bool waiting;            /* the last answer showed a worker that has not re-asserted */
-	int64_t told_us;         /* the last line of progress */
+	bool waiting;    /* the last answer showed a worker that has not re-asserted */
+	int64_t told_us; /* the last line of progress */
 	struct cursor results;
-	int64_t results_first;   /* where the replay began, -1: at the beginning */
+	int64_t results_first; /* where the replay began, -1: at the beginning */
 	uint64_t replayed_results, replayed_journal;
-	bool restoring;          /* a call is under way */
+	bool restoring; /* a call is under way */
 	int64_t started_us;
 };
 
@@ -56,27 +56,27 @@ struct shard {
 	int id;
 	enum shard_phase phase;
 	uint32_t generation;
-	int64_t retry_us;        /* LOOKING: not before */
-	bool looking;            /* a look is under way */
-	int64_t look_us;         /* READY and recovery: when the next look is due */
-	int64_t ready_us;        /* when Redis last said that the data is vouched for */
+	int64_t retry_us; /* LOOKING: not before */
+	bool looking;     /* a look is under way */
+	int64_t look_us;  /* READY and recovery: when the next look is due */
+	int64_t ready_us; /* when Redis last said that the data is vouched for */
 	char nonce[SHARD_NONCE_BYTES + 1];
 
 	struct cursor journal;
-	int64_t stored_offset;   /* in Redis: `from` of the next apply */
-	bool seek_wanted;        /* the reader must be set to journal.position */
+	int64_t stored_offset; /* in Redis: `from` of the next apply */
+	bool seek_wanted;      /* the reader must be set to journal.position */
 	bool applying;
 
 	int64_t control_position; /* next control record to read; -1 before the first */
-	int64_t control_stored;  /* the checkpoint in Redis */
-	int64_t committed;       /* journal offset last committed to the group, for the display of lag only */
+	int64_t control_stored;   /* the checkpoint in Redis */
+	int64_t committed;        /* journal offset last committed to the group, for the display of lag only */
 	int64_t control_committed;
 
-	int64_t next_due_ms;     /* -1: nothing waits */
+	int64_t next_due_ms; /* -1: nothing waits */
 	bool firing;
 	int64_t fire_not_before_us;
 
-	int64_t outbox;          /* entries at the last look */
+	int64_t outbox; /* entries at the last look */
 	bool sweeping;
 	int64_t sweep_us;
 
@@ -84,7 +84,7 @@ struct shard {
 	bool expiring;
 	int64_t expire_us;
 
-	struct map jobs;         /* task key -> struct job: what is being published */
+	struct map jobs; /* task key -> struct job: what is being published */
 	struct recovery recovery;
 };
 

@@ -51,7 +51,7 @@ int64_t timers_deadline_us(const struct shard *shard)
 
 	if (shard->next_due_ms < 0 || shard->firing || !shard->journal.caught_up || s->stopping || !has_room(s))
 		return INT64_MAX;
-	now_ms = store_time_ms(s->links.store, s->now_us);
+	now_ms = s->links.redis->time_ms(s->links.store, s->now_us);
 	due_us = now_ms == 0 || shard->next_due_ms <= now_ms ? s->now_us : s->now_us + (shard->next_due_ms - now_ms) * 1000;
 	return due_us > shard->fire_not_before_us ? due_us : shard->fire_not_before_us;
 }
@@ -64,7 +64,8 @@ void timers_turn(struct shard *shard)
 	if (timers_deadline_us(shard) > s->now_us)
 		return;
 	call = shard_call_new(shard);
-	shard->firing = shard_called(call, store_fire(s->links.store, shard->id, bytes_of(shard->nonce), FIRE_BATCH, on_fired, call));
+	shard->firing = shard_called(
+		call, s->links.redis->fire(s->links.store, shard->id, bytes_of(shard->nonce), FIRE_BATCH, on_fired, call));
 	if (!shard->firing)
 		shard->fire_not_before_us = s->now_us + RETRY_US;
 }

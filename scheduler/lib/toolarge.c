@@ -15,7 +15,8 @@ static void on_finished(void *ctx, enum mr_status status, const struct finish_an
 	(void)answers;
 	(void)n;
 	if (status != MR_OK)
-		log_warn("a task that is too large could not be ended, it will be tried again", LOG_S("reason", mr_status_text(status)));
+		log_warn("a task that is too large could not be ended, it will be tried again",
+			 LOG_S("reason", mr_status_text(status)));
 	job_free(ctx);
 }
 
@@ -78,8 +79,9 @@ void toolarge_finish(struct job *job, const struct journal_record *record)
 					     .started_at_ms = job->dispatched_at_ms,
 					     .journalled = true};
 	request.publication = (struct store_publication){.value = buf_bytes(&s->scratch), .headers = record->headers};
-	log_error("a task ends because its topic does not take its next attempt", LOG_B("task_key", job->key), LOG_B("topic", record->topic));
+	log_error("a task ends because its topic does not take its next attempt", LOG_B("task_key", job->key),
+		  LOG_B("topic", record->topic));
 	job->step = JOB_CLEARING;
-	if (store_finish(s->links.store, &request, 1, on_finished, job) != MR_OK)
+	if (s->links.redis->finish(s->links.store, &request, 1, on_finished, job) != MR_OK)
 		job_free(job);
 }

@@ -31,7 +31,8 @@ void upkeep_tip(struct shard *shard, int64_t end)
 	if (shard->tipping)
 		return;
 	call = shard_call_new(shard);
-	shard->tipping = shard_called(call, store_tip(shard->s->links.store, shard->id, bytes_of(shard->nonce), end, on_tip, call));
+	shard->tipping = shard_called(
+		call, shard->s->links.redis->tip(shard->s->links.store, shard->id, bytes_of(shard->nonce), end, on_tip, call));
 }
 
 static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more)
@@ -62,8 +63,8 @@ static void expire(struct shard *shard)
 		return;
 	shard->expire_us = s->now_us + EXPIRE_US;
 	call = shard_call_new(shard);
-	shard->expiring = shard_called(call, store_expire(s->links.store, shard->id, bytes_of(shard->nonce), s->config.retention_ms,
-							  EXPIRE_BATCH, on_expired, call));
+	shard->expiring = shard_called(call, s->links.redis->expire(s->links.store, shard->id, bytes_of(shard->nonce),
+								    s->config.retention_ms, EXPIRE_BATCH, on_expired, call));
 }
 
 static void ask_tips(struct scheduler *s)
@@ -104,11 +105,13 @@ static size_t commits_of(struct shard *shard, struct bus_partition *partitions)
 	size_t n = 0;
 
 	if (shard->phase == PHASE_READY && shard->stored_offset > shard->committed) {
-		partitions[n++] = (struct bus_partition){.topic = s->journal_topic, .partition = shard->id, .offset = shard->stored_offset};
+		partitions[n++] =
+			(struct bus_partition){.topic = s->journal_topic, .partition = shard->id, .offset = shard->stored_offset};
 		shard->committed = shard->stored_offset;
 	}
 	if (shard_owned(shard) && shard->control_position > shard->control_committed) {
-		partitions[n++] = (struct bus_partition){.topic = s->control_topic, .partition = shard->id, .offset = shard->control_position};
+		partitions[n++] = (struct bus_partition){
+			.topic = s->control_topic, .partition = shard->id, .offset = shard->control_position};
 		shard->control_committed = shard->control_position;
 	}
 	return n;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/redis_calls.h"
+
+const struct redis_calls redis_calls_real = {
+	.poll = store_poll,
+	.deadline_us = store_deadline_us,
+	.time_ms = store_time_ms,
+	.look = store_look,
+	.recover = store_recover,
+	.restore = store_restore,
+	.vouch = store_vouch,
+	.tip = store_tip,
+	.apply = store_apply,
+	.fire = store_fire,
+	.sweep = store_sweep,
+	.published = store_published,
+	.finish = store_finish,
+	.bury = store_bury,
+	.expire = store_expire,
+};
