@@ -261,8 +261,16 @@ def test_a_child_left_behind_is_noticed_and_ended(watched):
     assert not any(is_running(pid) for pid in left)
 
 
+def test_a_child_with_a_clean_environment_is_no_exception(watched):
+    process = watched.start([SHELL, "-c", "env -i setsid sleep 63 & exit 0"])
+    process.wait()
+    [finding] = watched.end()
+    assert re.fullmatch(r"an unknown program left pid \d+ behind: sleep 63", finding)
+    assert not is_running(int(re.search(r"pid (\d+)", finding)[1]))
+
+
 def test_the_tree_of_a_process_can_be_frozen_and_killed(watched):
-    process = watched.start([SHELL, "-c", "setsid sleep 60 & sleep 60; true"])
+    process = watched.start([SHELL, "-c", "env -i setsid sleep 60 & sleep 60; true"])
     eventually(lambda: len(process.tree()) == 2)
     below = process.tree()
     process.pause_tree()

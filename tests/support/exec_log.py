@@ -4,7 +4,8 @@
     {"event": "start", "key": "order-1/charge", "attempt": 1, "pid": 4711, "at_ms": 1764000000123}
 
 A line is one write() to a file opened with O_APPEND, so that lines of many processes do not mix. Activities find the file
-in the environment variable MILLRACE_EXEC_LOG (the stack sets it). exec_log.h writes it from C, activities/ from scripts.
+in the environment variable MILLRACE_EXEC_LOG: the stack sets it for the worker, and scripted_worker() for the programs of exec
+activities, whose environment is clean. exec_log.h writes the log from C, activities/ from scripts.
 """
 
 import collections

@@ -71,27 +71,40 @@ def pids_with_environment(entry):
     return sorted(found)
 
 
-def children_of(parents):
-    """All running descendants of these pids by the kernel's own records."""
+def children_of(parents, levels=None):
+    """All running descendants of these pids (down to so many levels) by the kernel's own records."""
     below = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError):
             fields = stat.read_text().rpartition(")")[2].split()
             if fields[0] not in "ZX":
                 below.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, look_at = set(), list(parents)
-    while look_at:
-        for pid in below.get(look_at.pop(), []):
-            if pid not in found:
-                found.add(pid)
-                look_at.append(pid)
+    found, level = set(), set(parents)
+    while level and levels != 0:
+        level = {child for pid in level for child in below.get(pid, [])} - found
+        found |= level
+        levels = levels and levels - 1
     return sorted(found)
+
+
+def adopted():
+    """Running orphans (see adopt_orphans) that nobody waits for, and all below them."""
+    orphans = [pid for pid in children_of([os.getpid()], levels=1) if pid not in _waited_for]
+    return sorted({*orphans, *children_of(orphans)})
 
 
 def signal_all(pids, number):
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, number)
+
+
+def kill_until_gone(list_pids):
+    def none_is_left():
+        signal_all(list_pids(), signal.SIGKILL)
+        return not list_pids()
+
+    eventually(none_is_left, limit_s=10, what="what was killed is gone")
 
 
 def reap_orphans():
@@ -211,7 +224,10 @@ class Process:
     def pause_tree(self):
         """Freezes it and everything below it, as a stalled host would."""
         self.pause()
-        signal_all(self.tree(), signal.SIGSTOP)
+        frozen = set()
+        while running := set(self.tree()) - frozen:  # until nobody is left who could start another
+            signal_all(running, signal.SIGSTOP)
+            frozen |= running
 
     def resume_tree(self):
         signal_all(self.tree(), signal.SIGCONT)
@@ -229,15 +245,10 @@ class Process:
 
     def kill_tree9(self):
         """SIGKILL to it and to all it started, as the loss of a host would; waits until all are gone."""
-        self.pause()
+        self.pause_tree()
         signal_all(self.tree(), signal.SIGKILL)
         self.kill9()
-
-        def nothing_is_left():
-            signal_all(self.tree(), signal.SIGKILL)
-            return not self.tree()
-
-        eventually(nothing_is_left, limit_s=10, what=f"the whole tree of {self.name} is gone")
+        kill_until_gone(self.tree)
 
     def stop(self, limit_s=15):
         """SIGTERM; it must drain and exit 0 within the limit."""
@@ -312,6 +323,7 @@ class Processes:
         for process in self.all:
             process.kill_tree9()
             findings += process.findings()
+        kill_until_gone(adopted)
         reap_orphans()
         return findings
 
@@ -321,6 +333,7 @@ class Processes:
 
         def all_gone():
             left.clear()
+            left.update({pid: "an unknown program" for pid in adopted()})
             left.update({pid: process.name for process in self.all for pid in process.tree()})
             return not left
 

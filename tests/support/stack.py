@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from support.exec_log import VARIABLE
 from support.ports import HOST, free_port
 from support.processes import REPORT, SANITIZER_OPTIONS, die_with_parent
 from support.waiting import eventually
@@ -125,7 +126,10 @@ class Stack:
 
     def scripted_worker(self, *more_types, **options):
         """A worker whose activity type `scripted` (and each of more_types) is tests/support/activities/scripted."""
-        execs = {name: ACTIVITIES / "scripted" for name in ("scripted", *more_types)}
+        program = ACTIVITIES / "scripted"
+        if self.exec_log:  # programs get a clean environment
+            program = f"/usr/bin/env {VARIABLE}={self.exec_log.path} {program}"
+        execs = {name: program for name in ("scripted", *more_types)}
         return self.worker(execs={**execs, **options.pop("execs", {})}, **options)
 
     def start(self, program, *args, env=None, name=None):
