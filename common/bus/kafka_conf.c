@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "bus/kafka_log.h"
+#include "bus/kafka_tsan.h"
 
 #define MAX_MESSAGE_BYTES 1000000
 #define QUEUE_MAX_BYTES (64 << 20)
@@ -204,6 +205,8 @@ enum mr_status kafka_conf_new(enum kafka_role role, const struct bus_config *con
 enum mr_status kafka_handle_new(enum kafka_role role, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct mr_error *err)
 {
 	char text[512];
+
+	kafka_tsan_link();
 	rd_kafka_t *rk = rd_kafka_new((int)role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, text, sizeof(text));
 
 	if (!rk) {
