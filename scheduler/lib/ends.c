@@ -105,6 +105,9 @@ static void one_answer(struct scheduler *s, enum topic_kind kind, const struct b
 	if (i < 0 || i >= s->config.shards || !s->ends.asked[kind][i])
 		return;
 	s->ends.asked[kind][i] = false;
+	/* Somebody asked after this question had gone out: he must not get an end from before. */
+	if (s->ends.wanted[kind][i])
+		return;
 	if (status == MR_OK && partition->offset >= 0) {
 		shard_answer(&s->shards[i], kind, partition->offset);
 		return;

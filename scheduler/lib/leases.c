@@ -176,11 +176,19 @@ void leases_turn(struct leases *leases, int64_t now_us)
 		/* The answer in which it did not change must be one that was given at the end of the period. */
 		if (worker_due_us(leases, worker) > leases->answered_us)
 			continue;
-		leases->config.bury(leases->config.ctx, worker->name);
 		map_remove(&leases->workers, bytes_of(worker->name));
+		leases->config.bury(leases->config.ctx, worker->name);
 		worker_free(worker);
 		it = 0;
 	}
+}
+
+void leases_forget(struct leases *leases, const char *name)
+{
+	struct worker *worker = map_remove(&leases->workers, bytes_of(name));
+
+	if (worker)
+		worker_free(worker);
 }
 
 bool leases_knows(const struct leases *leases, int shard, int64_t until_us)

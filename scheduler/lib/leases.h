@@ -26,6 +26,8 @@ void leases_free(struct leases *leases);
 void leases_observe(struct leases *leases, int shard, const struct lease *seen, size_t n, bool settled, int64_t now_us);
 /* A shard that is ours no more: its counters are not looked at. */
 void leases_forget_shard(struct leases *leases, int shard);
+/* A worker that somebody else declares dead. */
+void leases_forget(struct leases *leases, const char *name);
 /* Redis does not answer. */
 void leases_outage(struct leases *leases);
 /* Buries who is due. */

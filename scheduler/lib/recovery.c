@@ -105,6 +105,11 @@ static void tick_off(struct recovery *recovery, struct bytes worker)
 	}
 }
 
+void recovery_buried(struct shard *shard, const char *worker)
+{
+	tick_off(&shard->recovery, bytes_of(worker));
+}
+
 static void barrier_observe(struct shard *shard, const struct shard_status *status)
 {
 	struct recovery *recovery = &shard->recovery;

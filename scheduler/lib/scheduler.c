@@ -40,8 +40,11 @@ void scheduler_bury(struct scheduler *s, const char *worker)
 {
 	CLEANUP_FREE int *shards = mem_realloc_array(NULL, (size_t)s->config.shards, sizeof(*shards));
 
-	for (int i = 0; i < s->config.shards; i++)
+	for (int i = 0; i < s->config.shards; i++) {
 		shards[i] = i;
+		recovery_buried(&s->shards[i], worker);
+	}
+	leases_forget(s->leases, worker);
 	s->stats.buried++;
 	log_warn("worker declared dead", LOG_S("worker", worker), LOG_I("lease_ms", s->config.lease_ms));
 	if (s->links.redis->bury(s->links.store, bytes_of(worker), shards, (size_t)s->config.shards, on_buried, NULL) != MR_OK)

@@ -315,17 +315,27 @@ static void ready_turn(struct shard *shard)
 	outbox_turn(shard);
 }
 
-void shard_turn(struct shard *shard)
+static void step(struct shard *shard)
 {
-	if (shard->phase == PHASE_UNOWNED)
-		return;
 	look(shard);
 	seek(shard);
-	control_turn(shard);
 	if (shard->phase == PHASE_READY)
 		ready_turn(shard);
 	else
 		recovery_turn(shard);
+}
+
+void shard_turn(struct shard *shard)
+{
+	enum shard_phase before;
+
+	if (shard->phase == PHASE_UNOWNED)
+		return;
+	control_turn(shard);
+	do {
+		before = shard->phase;
+		step(shard);
+	} while (shard->phase != before);
 }
 
 static int64_t min64(int64_t a, int64_t b)

@@ -150,7 +150,7 @@ static enum mr_status query_ends(struct bus *bus, const struct bus_partition *pa
 		world->ends[i].offset = world->logs[log_of(world, partitions[i].topic)].end;
 	}
 	world->n_ends = n;
-	world_note(world, "ends%s", buf_cstr(&text));
+	world_note(world, "%s%s", n == 1 && log_of(world, partitions[0].topic) == LOG_RESULTS ? "tips" : "ends", buf_cstr(&text));
 	buf_deinit(&text);
 	return MR_OK;
 }

@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	struct world *world = world_new();
 
-	world_silence(world, "look tip expire commit ends");
+	world_silence(world, "look tip tips expire commit ends");
 	*state = world;
 	return 0;
 }

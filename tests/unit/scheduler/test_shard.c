@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	struct world *world = world_new();
 
-	world_silence(world, "look tip expire commit ends");
+	world_silence(world, "look tip tips expire commit ends");
 	*state = world;
 	return 0;
 }
@@ -133,7 +133,7 @@ static void the_tip_of_results_is_noted_each_second(void **state)
 	live(world);
 	world_result(world, "a");
 	world_pass(world, 1000);
-	world_expect(world, "ends results", "tip 1", NULL);
+	world_expect(world, "tips results", "tip 1", NULL);
 }
 
 static void lost_data_is_noticed_when_redis_comes_back(void **state)
@@ -167,7 +167,7 @@ static void offsets_are_committed_for_the_display_of_lag(void **state)
 {
 	struct world *world = *state;
 
-	world_silence(world, "look expire ends tip");
+	world_silence(world, "look expire ends tip tips");
 	live(world);
 	world_backoff(world, "a", 2, 60000);
 	world_control(world, "{\"command\":\"CANCEL\",\"task_key\":\"a\"}");
