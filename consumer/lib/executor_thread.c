@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +19,8 @@
  * holds while an activity runs. Programs (exec activities) run in executor processes all the same: only a process can end a
  * program with all its descendants.
  */
+
+#define ABANDONED_WAIT_S 1
 
 struct thread;
 
@@ -549,8 +552,6 @@ static void take_news(struct executor_thread *self, struct news *news)
 	list_init(&self->done);
 	for (struct attempt *a = news->started; a; a = a->next_started)
 		a->in_started = a->phase == PHASE_RUNNING; /* from here on: tell it */
-	for (struct attempt *a = news->beats; a; a = a->next_beat)
-		a->in_beat = false;
 	pthread_mutex_unlock(&self->lock);
 }
 
@@ -562,17 +563,40 @@ static void tell_started(const struct attempt *a, event_fn *event, void *ctx)
 		event(ctx, &e);
 }
 
-static void copy_beat(struct executor_thread *self, struct attempt *a, struct payload *ret)
+/* Called with the lock held; the copy lives in the arena of the loop. */
+static struct bytes copy_beat(struct executor_thread *self, const struct attempt *a)
 {
-	struct bytes copy = BYTES_NONE;
+	return a->beat.len > 0 ? arena_copy(&self->arena, buf_bytes(&a->beat)) : BYTES_NONE;
+}
+
+static struct payload read_beat(struct bytes copy)
+{
+	struct payload details = {.data = BYTES_NONE};
+
+	if (bytes_present(copy) && !message_payload_read(copy, &details))
+		details = (struct payload){.data = BYTES_NONE};
+	return details;
+}
+
+/* From here on the thread may put it into the next list, so the way on is read first. Returns that. */
+static struct attempt *tell_beat(struct executor_thread *self, struct attempt *a, event_fn *event, void *ctx)
+{
+	struct executor_event e = {.kind = EXECUTOR_HEARTBEAT, .handle = a->handle};
+	struct attempt *next;
+	struct bytes copy;
+	bool abandoned;
 
 	pthread_mutex_lock(&self->lock);
-	if (a->beat.len > 0)
-		copy = arena_copy(&self->arena, buf_bytes(&a->beat));
+	next = a->next_beat;
+	a->in_beat = false;
+	abandoned = a->abandoned;
+	copy = copy_beat(self, a);
 	pthread_mutex_unlock(&self->lock);
-	*ret = (struct payload){.data = BYTES_NONE};
-	if (bytes_present(copy))
-		message_payload_read(copy, ret);
+	e.details = read_beat(copy);
+	if (!abandoned)
+		event(ctx, &e);
+	arena_reset(&self->arena);
+	return next;
 }
 
 static void tell_ended(struct executor_thread *self, struct attempt *a, event_fn *event, void *ctx)
@@ -585,7 +609,9 @@ static void tell_ended(struct executor_thread *self, struct attempt *a, event_fn
 		.outcome = a->outcome,
 	};
 
-	copy_beat(self, a, &e.outcome.heartbeat_details);
+	pthread_mutex_lock(&self->lock);
+	e.outcome.heartbeat_details = read_beat(copy_beat(self, a));
+	pthread_mutex_unlock(&self->lock);
 	forget(self, a);
 	event(ctx, &e);
 	arena_reset(&self->arena);
@@ -600,16 +626,8 @@ static void tell(struct executor_thread *self, struct news *news, event_fn *even
 		next = a->next_started;
 		tell_started(a, event, ctx);
 	}
-	for (a = news->beats; a; a = next) {
-		struct executor_event e = {.kind = EXECUTOR_HEARTBEAT, .handle = a->handle};
-
-		next = a->next_beat;
-		if (a->abandoned)
-			continue;
-		copy_beat(self, a, &e.details);
-		event(ctx, &e);
-		arena_reset(&self->arena);
-	}
+	for (a = news->beats; a;)
+		a = tell_beat(self, a, event, ctx);
 	for (a = news->done.head; a; a = next) {
 		next = a->next;
 		tell_ended(self, a, event, ctx);
@@ -630,7 +648,19 @@ static void thread_poll(struct executor *ex, event_fn *event, void *ctx)
 	tell(self, &news, event, ctx);
 }
 
-/* Attempts that still run are given up; their threads end with them, and the last one frees what they share. */
+/* Called with the lock held. */
+static void await_abandoned(struct executor_thread *self)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ABANDONED_WAIT_S;
+	while (self->abandoned > 0 && pthread_cond_timedwait(&self->gone, &self->lock, &until) == 0)
+		;
+}
+
+/* Attempts that still run are given up. Their threads end with them; those that do not end soon go on in the memory of this
+ * executor, of its pool and of its registry, which must outlive them: the process ends by exit. */
 static void thread_free(struct executor *ex)
 {
 	struct executor_thread *self = self_of(ex);
@@ -645,6 +675,7 @@ static void thread_free(struct executor *ex)
 	pthread_cond_broadcast(&self->work);
 	while (self->live > 0)
 		pthread_cond_wait(&self->gone, &self->lock);
+	await_abandoned(self);
 	while ((a = list_shift(&self->queue)) || (a = list_shift(&self->done)))
 		attempt_free(a);
 	while ((a = self->free_list)) {
