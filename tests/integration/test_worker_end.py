@@ -3,7 +3,6 @@
 
 import pytest
 
-from support.scripted import scripted_worker
 from support.waiting import eventually
 
 
@@ -27,12 +26,12 @@ def settled(kafka, count):
 
 def test_sigterm_lets_attempts_finish_and_hands_back_the_rest(kafka, stack, queue, exec_log):
     stack.scheduler()
-    first = scripted_worker(stack, exec_log, slots=2)
+    first = stack.scripted_worker(slots=2)
     keys = [f"k{number}" for number in range(8)]
     kafka.publish_all("default", [task(key, {"sleep_ms": 600}) for key in keys])
     exec_log.await_starts(2)
     first.sigterm()
-    second = scripted_worker(stack, exec_log, slots=4)
+    second = stack.scripted_worker(slots=4)
     assert first.wait(15) == 0
     found = kafka.results().await_keys(keys)
     exec_log.assert_each_key_started_once(keys)
@@ -44,12 +43,12 @@ def test_sigterm_lets_attempts_finish_and_hands_back_the_rest(kafka, stack, queu
 
 def test_what_outlasts_the_grace_period_is_retried_elsewhere(kafka, stack, queue, exec_log):
     stack.scheduler()
-    first = scripted_worker(stack, exec_log, grace="500ms")
+    first = stack.scripted_worker(grace="500ms")
     kafka.publish("default", task("long", {"sleep_ms": 60000}, retry_policy={"maximum_attempts": 2, "initial_interval_ms": 10}))
     exec_log.await_starts(1)
     first.sigterm()
     assert first.wait(15) == 0
-    second = scripted_worker(stack, exec_log, grace="300ms")
+    second = stack.scripted_worker(grace="300ms")
     exec_log.await_starts(2)
     assert exec_log.attempts("long") == [1, 2]
     second.sigterm()
@@ -60,13 +59,13 @@ def test_what_outlasts_the_grace_period_is_retried_elsewhere(kafka, stack, queue
 
 def test_kill_9_of_a_worker_costs_its_running_tasks_one_attempt_and_nothing_else(kafka, stack, queue, exec_log):
     stack.scheduler()
-    first = scripted_worker(stack, exec_log, slots=8)
+    first = stack.scripted_worker(slots=8)
     keys = [f"k{number}" for number in range(208)]
     kafka.publish_all("default", [task(key, {"sleep_ms": 3000 if number < 8 else 10}) for number, key in enumerate(keys)])
     exec_log.await_starts(8)
     ran = exec_log.running()
     first.kill_tree9()
-    scripted_worker(stack, exec_log, slots=8)
+    stack.scripted_worker(slots=8)
     found = kafka.results().await_keys(keys, limit_s=60)
     exec_log.assert_no_attempt_started_twice()
     again = {key for key in keys if len(exec_log.attempts(key)) > 1}
@@ -76,14 +75,14 @@ def test_kill_9_of_a_worker_costs_its_running_tasks_one_attempt_and_nothing_else
 
 def test_with_one_attempt_nothing_runs_twice_and_what_never_started_does_not_fail(kafka, stack, queue, exec_log):
     stack.scheduler()
-    first = scripted_worker(stack, exec_log, slots=8)
+    first = stack.scripted_worker(slots=8)
     keys = [f"k{number}" for number in range(40)]
     policy = {"maximum_attempts": 1}
     kafka.publish_all("default", [task(key, {"sleep_ms": 1000}, retry_policy=policy) for key in keys])
     exec_log.await_starts(8)
     first.kill_tree9()
     started = exec_log.starts()
-    scripted_worker(stack, exec_log, slots=8)
+    stack.scripted_worker(slots=8)
     found = kafka.results().await_keys(keys, limit_s=60)
     exec_log.assert_no_attempt_started_twice()
     failed = {key for key, results in found.items() if results[0]["status"] != "COMPLETED"}
@@ -92,14 +91,14 @@ def test_with_one_attempt_nothing_runs_twice_and_what_never_started_does_not_fai
 
 
 def test_after_kill_9_of_everything_the_stored_result_comes_back(kafka, stack, queue, exec_log):
-    scheduler, worker = stack.scheduler(), scripted_worker(stack, exec_log)
+    scheduler, worker = stack.scheduler(), stack.scripted_worker()
     keys = [f"k{number}" for number in range(10)]
     kafka.publish_all("default", [task(key) for key in keys])
     first = kafka.results().await_keys(keys)
     scheduler.kill_tree9()
     worker.kill_tree9()
     stack.scheduler()
-    scripted_worker(stack, exec_log)
+    stack.scripted_worker()
     kafka.publish_all("default", [task(key) for key in keys])
     eventually(lambda: all(len(found) >= 2 for found in kafka.results().by_key().values()), 40, "second copies", every_s=0.1)
     exec_log.assert_each_key_started_once(keys)
@@ -109,12 +108,12 @@ def test_after_kill_9_of_everything_the_stored_result_comes_back(kafka, stack, q
 
 def test_a_rebalance_runs_nothing_again(kafka, stack, queue, exec_log):
     stack.scheduler()
-    workers = [scripted_worker(stack, exec_log, slots=4)]
+    workers = [stack.scripted_worker(slots=4)]
     keys = [f"k{number}" for number in range(60)]
     kafka.publish("default", task("long", {"sleep_ms": 4000}), partition=0)
     kafka.publish_all("default", [task(key, {"sleep_ms": 150}) for key in keys])
     exec_log.await_starts(10)
-    workers.append(scripted_worker(stack, exec_log, slots=4))
+    workers.append(stack.scripted_worker(slots=4))
     exec_log.await_starts(35)
     workers[1].sigterm()
     assert workers[1].wait(15) == 0
@@ -125,7 +124,7 @@ def test_a_rebalance_runs_nothing_again(kafka, stack, queue, exec_log):
 
 def test_a_loss_of_redis_starts_nothing_twice(kafka, stack, queue, exec_log, redis_server):
     stack.scheduler()
-    scripted_worker(stack, exec_log, slots=16)
+    stack.scripted_worker(slots=16)
     finished = [f"f{number}" for number in range(5)]
     kafka.publish_all("default", [task(key) for key in finished])
     kafka.results().await_keys(finished)

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from support.processes import is_running
-from support.scripted import SCRIPTED, scripted_worker
+from support.stack import ACTIVITIES
 from support.waiting import eventually, stays
 
 
@@ -20,7 +20,7 @@ def queue(kafka):
 def running(stack, queue, exec_log):
     """A scheduler and a worker with the type `scripted`."""
     stack.scheduler()
-    return scripted_worker(stack, exec_log)
+    return stack.scripted_worker()
 
 
 def task(activity_id=None, plan=None, **fields):
@@ -144,7 +144,7 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_the_rest_goes_on
 
 def test_a_start_to_close_deadline_ends_the_whole_process_tree(kafka, stack, queue, exec_log):
     stack.scheduler()
-    worker = scripted_worker(stack, exec_log, grace="500ms")
+    worker = stack.scripted_worker(grace="500ms")
     policy = {"maximum_attempts": 1}
     plan = {"sleep_ms": 60000, "child": "session", "ignore_term": True}
     kafka.publish("default", task("slow", plan, start_to_close_timeout_ms=700, retry_policy=policy))
@@ -193,7 +193,7 @@ def test_a_long_task_does_not_hold_up_those_behind_it_and_nothing_is_skipped(kaf
 def test_one_worker_serves_several_queues(kafka, stack, queue, exec_log):
     kafka.create_topic("tasks.second", partitions=2)
     stack.scheduler()
-    scripted_worker(stack, exec_log, queues=("default", "second"))
+    stack.scripted_worker(queues=("default", "second"))
     kafka.publish("default", task("a"))
     kafka.publish("second", task("b"))
     found = kafka.results().await_keys(["a", "b"])
@@ -204,7 +204,7 @@ def test_one_worker_serves_several_queues(kafka, stack, queue, exec_log):
 
 def test_a_worker_takes_no_more_than_it_has_slots(kafka, stack, queue, exec_log):
     stack.scheduler()
-    scripted_worker(stack, exec_log, slots=3)
+    stack.scripted_worker(slots=3)
     kafka.publish_all("default", [task(f"k{number}", {"sleep_ms": 700}) for number in range(9)])
     exec_log.await_starts(3)
     stays(lambda: exec_log.running().total() <= 3, 1.0, "at most three run")
@@ -212,7 +212,7 @@ def test_a_worker_takes_no_more_than_it_has_slots(kafka, stack, queue, exec_log)
 
 
 def test_a_worker_without_a_scheduler_waits_and_says_so(kafka, stack, queue, exec_log):
-    worker = scripted_worker(stack, exec_log)
+    worker = stack.scripted_worker()
     kafka.publish("default", task("early"))
     worker.wait_for_log("waiting for a scheduler", 20)
     assert not exec_log.lines()
@@ -221,8 +221,8 @@ def test_a_worker_without_a_scheduler_waits_and_says_so(kafka, stack, queue, exe
 
 
 def test_a_worker_without_kafka_or_redis_says_what_it_waits_for(stack, queue, exec_log):
-    without_kafka = scripted_worker(stack, exec_log, brokers="127.0.0.1:1")
-    without_redis = scripted_worker(stack, exec_log, redis="redis://127.0.0.1:1/0")
+    without_kafka = stack.scripted_worker(brokers="127.0.0.1:1")
+    without_redis = stack.scripted_worker(redis="redis://127.0.0.1:1/0")
     without_kafka.wait_for_log("waiting for a service.*Kafka", 20)
     without_redis.wait_for_log("waiting for a service.*Redis", 20)
     for worker in (without_kafka, without_redis):
@@ -253,7 +253,7 @@ def test_a_wrong_use_is_one_line_and_exit_2(stack, words, named):
 
 def test_activities_of_a_shared_object_and_programs_run_side_by_side(kafka, stack, queue, tmp_path):
     stack.scheduler()
-    stack.worker(execs={"upper": _program(tmp_path, "tr a-z A-Z"), "scripted": SCRIPTED})
+    stack.worker(execs={"upper": _program(tmp_path, "tr a-z A-Z"), "scripted": ACTIVITIES / "scripted"})
     kafka.publish("default", {"activity_type": "upper", "activity_id": "u", "input": {"a": "b"}})
     kafka.publish("default", task("s", {"result": [1, 2]}))
     found = kafka.results().await_keys(["u", "s"])
