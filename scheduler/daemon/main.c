@@ -24,7 +24,7 @@
 
 struct options {
 	struct program_common common;
-	bool setup;
+	bool no_setup;
 	int64_t lease_ms;
 	int64_t retention_ms;
 	int64_t purge_interval_ms;
@@ -60,11 +60,9 @@ static const struct conf_option OPTIONS[] = {
 	 .offset = offsetof(struct options, purge_interval_ms),
 	 .help = "Pause between two deletions of settled records from the task topics."},
 	{.kind = CONF_BOOL,
-	 .name = "setup",
-	 .env = "MILLRACE_SETUP",
-	 .def = "true",
-	 .offset = offsetof(struct options, setup),
-	 .help = "Create topics that are missing; --no-setup only checks them."},
+	 .name = "no-setup",
+	 .offset = offsetof(struct options, no_setup),
+	 .help = "Do not create topics that are missing."},
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
 };
@@ -113,7 +111,8 @@ static enum mr_status find_topics(struct daemon *daemon, int *ret_shards, struct
 		.brokers = common->brokers,
 		.properties = &common->properties,
 		.prefix = common->prefix,
-		.check_only = !daemon->options.setup,
+		.check_only = daemon->options.no_setup,
+		.retention_ms = daemon->options.retention_ms,
 		.timeout_ms = TOPICS_TIMEOUT_MS,
 	};
 	status = program_wait_topics(&daemon->topics, -1, daemon->signal_fd, &info, err);
