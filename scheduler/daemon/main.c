@@ -17,8 +17,8 @@
 
 #define PROGRAM "millrace-scheduler"
 #define MAX_MESSAGE_BYTES (3 << 20)
-#define QUEUE_MAX_BYTES (32 << 20)
-#define PREFETCH_BYTES (512 << 10)
+#define QUEUE_MAX_BYTES (16 << 20)
+#define PREFETCH_BYTES (256 << 10)
 #define STOP_LIMIT_US (5 * 1000 * 1000)
 #define TOPICS_TIMEOUT_MS 10000
 
@@ -37,7 +37,7 @@ static const struct conf_option OPTIONS[] = {
 	 .env = "MILLRACE_LEASE",
 	 .arg = "D",
 	 .def = "3s",
-	 .min = 100,
+	 .min = 2000,
 	 .max = 600000,
 	 .offset = offsetof(struct options, lease_ms),
 	 .help = "A worker without a sign of life for so long is declared dead. Workers give one each second."},

@@ -3,6 +3,11 @@
 
 #include <assert.h>
 
+bool cursor_is_beyond(const struct cursor *cursor, int64_t end)
+{
+	return cursor->end < 0 && cursor->position > end;
+}
+
 void cursor_start(struct cursor *cursor, int64_t position, int64_t now_us)
 {
 	assert(position >= -1);

@@ -21,6 +21,8 @@ struct cursor {
 	bool caught_up;
 };
 
+/* The log is shorter than what was read of it: it was deleted and made again. */
+bool cursor_is_beyond(const struct cursor *cursor, int64_t end);
 /* Begins (again) at `position`; the end is to be asked for. */
 void cursor_start(struct cursor *cursor, int64_t position, int64_t now_us);
 void cursor_ended(struct cursor *cursor, int64_t end, int64_t now_us);

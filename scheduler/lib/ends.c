@@ -84,6 +84,19 @@ int64_t ends_deadline_us(const struct scheduler *s)
 	return INT64_MAX;
 }
 
+void ends_take(struct shard *shard, struct cursor *cursor, int64_t end, const char *topic)
+{
+	int64_t now_us = shard->s->now_us;
+
+	if (cursor_is_beyond(cursor, end)) {
+		log_error("a topic is shorter than what was read of it, it is read from its beginning", LOG_S("topic", topic),
+			  LOG_I("partition", shard->id), LOG_I("end", end), LOG_I("read", cursor->position));
+		cursor_start(cursor, -1, now_us);
+		shard->seek_wanted = shard->seek_wanted || (cursor == &shard->journal && shard->phase == PHASE_READY);
+	}
+	cursor_ended(cursor, end, now_us);
+}
+
 static void shard_answer(struct shard *shard, enum topic_kind kind, int64_t end)
 {
 	if (shard->phase == PHASE_UNOWNED)
@@ -95,7 +108,7 @@ static void shard_answer(struct shard *shard, enum topic_kind kind, int64_t end)
 	if (kind == TOPIC_RESULTS)
 		upkeep_tip(shard, end);
 	else
-		cursor_ended(&shard->journal, end, shard->s->now_us);
+		ends_take(shard, &shard->journal, end, shard->s->journal_topic);
 }
 
 static void one_answer(struct scheduler *s, enum topic_kind kind, const struct bus_partition *partition, enum mr_status status)

@@ -239,6 +239,7 @@ static void result_delivered(struct job *job)
 
 static void dispatch_delivered(struct job *job)
 {
+	cache_drop(job->shard->s->cache, job->shard->id, job->journal_offset);
 	job->shard->s->stats.dispatched++;
 	job->shard->s->stats.swept_attempts += job->swept;
 	clear(job);

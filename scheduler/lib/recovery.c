@@ -178,19 +178,6 @@ static void barrier_turn(struct shard *shard)
 
 /* 3 ends ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* A log that is shorter than what was read of it was deleted and made again: all of it is new. */
-static void take_end(struct cursor *cursor, int64_t end, const char *topic, struct shard *shard)
-{
-	int64_t now_us = shard->s->now_us;
-
-	if (cursor->end < 0 && cursor->position > end) {
-		log_error("a topic is shorter than what was read of it, it is read from its beginning", LOG_S("topic", topic),
-			  LOG_I("partition", shard->id), LOG_I("end", end), LOG_I("read", cursor->position));
-		cursor_start(cursor, -1, now_us);
-	}
-	cursor_ended(cursor, end, now_us);
-}
-
 static void ends_known(struct shard *shard)
 {
 	struct recovery *recovery = &shard->recovery;
@@ -212,9 +199,9 @@ void recovery_ended(struct shard *shard, enum topic_kind kind, int64_t end)
 	case PHASE_RESULTS:
 	case PHASE_JOURNAL:
 		if (kind == TOPIC_RESULTS)
-			take_end(&shard->recovery.results, end, s->results_topic, shard);
+			ends_take(shard, &shard->recovery.results, end, s->results_topic);
 		else
-			take_end(&shard->journal, end, s->journal_topic, shard);
+			ends_take(shard, &shard->journal, end, s->journal_topic);
 		break;
 	case PHASE_UNOWNED:
 	case PHASE_LOOKING:

@@ -13,7 +13,7 @@ def queue(kafka):
 
 @pytest.fixture
 def scheduler(stack, queue):
-    return stack.scheduler(lease="1s")
+    return stack.scheduler()
 
 
 def task(activity_id, plan=None, **fields):
@@ -125,7 +125,7 @@ def test_a_loss_while_no_scheduler_runs_is_noticed_at_its_start(kafka, stack, sc
     kafka.publish("default", task("a"))
     stays(lambda: len(kafka.results().all()) == 1, 2, "workers hold what they cannot judge")
 
-    stack.scheduler(lease="1s")
+    stack.scheduler()
 
     eventually(lambda: len(kafka.results().of("a")) == 2, 30, "the stored result comes again")
     exec_log.assert_each_key_started_once(["a"])
@@ -158,7 +158,7 @@ def test_a_scheduler_killed_during_a_recovery_leaves_it_to_the_next(kafka, stack
     scheduler.kill9()
     kafka.publish("default", task("a"))
 
-    stack.scheduler(lease="1s")
+    stack.scheduler()
 
     eventually(lambda: len(kafka.results().of("a")) == 2, 40, "the stored result comes again")
     exec_log.assert_each_key_started_once(["a"])

@@ -13,7 +13,7 @@ def queue(kafka):
 
 @pytest.fixture
 def scheduler(stack, queue):
-    return stack.scheduler(lease="1s")
+    return stack.scheduler()
 
 
 def task(activity_id, plan=None, **fields):
@@ -104,13 +104,13 @@ def test_what_came_due_while_no_scheduler_ran_comes_when_one_runs(kafka, stack, 
     scheduler.stop()
     stays(lambda: exec_log.attempts("pay") == [1], 2, "nobody dispatches")
 
-    stack.scheduler(lease="1s")
+    stack.scheduler()
 
     assert kafka.results().await_one("pay")["attempt"] == 2
 
 
 def test_another_scheduler_takes_over_from_one_that_was_killed(kafka, stack, scheduler):
-    second = stack.scheduler(lease="1s")
+    second = stack.scheduler()
     second.wait_for_log("shards assigned shards=8", 20)
     stack.scripted_worker()
     keys = [f"k{i}" for i in range(20)]
@@ -126,7 +126,7 @@ def test_another_scheduler_takes_over_from_one_that_was_killed(kafka, stack, sch
 
 
 def test_a_scheduler_that_was_frozen_does_no_harm_when_it_wakes(kafka, stack, scheduler):
-    second = stack.scheduler(lease="1s")
+    second = stack.scheduler()
     second.wait_for_log("shards assigned shards=8", 20)
     stack.scripted_worker()
     keys = [f"k{i}" for i in range(20)]
@@ -157,7 +157,7 @@ def test_a_bad_journal_record_goes_to_dead_and_the_journal_goes_on(kafka, stack,
 
 
 def test_settled_task_records_are_purged(kafka, stack, queue):
-    stack.scheduler(lease="1s", purge_interval="1s")
+    stack.scheduler(purge_interval="1s")
     stack.scripted_worker()
     keys = [f"k{i}" for i in range(8)]
     kafka.publish_all("default", [task(key) for key in keys])

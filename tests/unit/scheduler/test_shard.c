@@ -136,6 +136,18 @@ static void the_tip_of_results_is_noted_each_second(void **state)
 	world_expect(world, "tips results", "tip 1", NULL);
 }
 
+static void a_journal_that_was_made_anew_is_read_from_its_beginning(void **state)
+{
+	struct world *world = *state;
+
+	world_backoff(world, "a", 2, 60000);
+	world_marker(world, SHARD_READY, "nonce");
+	world_stored(world, 500, 0);
+	world_assign(world);
+	world_settle(world);
+	world_expect(world, "seek journal 500", "seek journal -2", "apply 500>1 a", NULL);
+}
+
 static void lost_data_is_noticed_when_redis_comes_back(void **state)
 {
 	struct world *world = *state;
@@ -228,6 +240,7 @@ int main(void)
 		TEST(a_conflict_of_apply_looks_again_and_reads_again),
 		TEST(a_shard_that_comes_back_is_looked_at_again),
 		TEST(the_tip_of_results_is_noted_each_second),
+		TEST(a_journal_that_was_made_anew_is_read_from_its_beginning),
 		TEST(lost_data_is_noticed_when_redis_comes_back),
 		TEST(commands_are_read_and_counted),
 		TEST(offsets_are_committed_for_the_display_of_lag),
