@@ -107,7 +107,7 @@ enum mr_attempt_end mr_complete_json(struct mr_attempt *attempt, const char *jso
 	return mr_complete(attempt, json, text.len, PAYLOAD_JSON);
 }
 
-static struct bytes format_text(struct arena *arena, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct bytes format_text(struct arena *arena, const char *format, va_list args)
 {
 	struct buf text = {0};
 	struct bytes copy;
