@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What isolation costs: no-op activities from push to poll, in batches and one at a time, and programs against a bare fork-exec-wait loop.
+ * What isolation costs: no-op activities from push to poll, in batches and one at a time, and programs against a bare
+ * fork-exec-wait loop.
  *
  *	micro_executor [ATTEMPTS [EXECUTORS]]
  */

@@ -36,10 +36,8 @@ struct ledger *ledger_init(void *memory, size_t entries)
 	assert(entries > 0 && entries < UINT32_MAX);
 	ledger->n_entries = (uint32_t)entries;
 	ledger->stack_offset = sizeof(struct ledger) + entries * sizeof(struct ledger_entry);
-	for (size_t i = 0; i < entries; i++) {
-		atomic_init(&ledger->entries[i].word, ledger_word(0, LEDGER_NOBODY, LEDGER_FREE));
-		ledger->entries[i].cell = -1;
-	}
+	static_assert(LEDGER_FREE == 0 && LEDGER_NOBODY == -1,
+		      "zeroed memory is free entries, so that none is touched before it is used");
 	fill_stack(ledger);
 	return ledger;
 }

@@ -82,6 +82,7 @@ static inline uint32_t ledger_handle_generation(uint64_t handle)
 struct ledger; /* in shared memory */
 
 size_t ledger_bytes(size_t entries);
+/* `memory` is zeroed. */
 struct ledger *ledger_init(void *memory, size_t entries);
 /* A free entry turned CLAIMING with the token's fields, and its handle (never 0). False where all are in use. Loop only. */
 bool ledger_reserve(struct ledger *ledger, const struct claim_token *token, uint64_t *ret_handle);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -197,7 +198,7 @@ void pool_spare_no_more(struct pool *pool, pid_t pid)
 static bool has_exec(const struct mr_registry *registry)
 {
 	for (size_t i = 0; i < registry_count(registry); i++)
-		if (registry_at(registry, i)->kind == ACTIVITY_EXEC)
+		if (registry_at(registry, i)->kind == ACTIVITY_EXEC || registry_at(registry, i)->is_remote_exec)
 			return true;
 	return false;
 }
@@ -315,6 +316,7 @@ static enum mr_status fork_zygote(struct pool *pool, int *ret_fd, struct mr_erro
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return mr_error_set(err, MR_ESYSTEM, "pipe", "%s", strerror(errno));
+	fflush(NULL); /* what is buffered would come out twice */
 	pool->zygote = fork();
 	if (pool->zygote < 0) {
 		pool->zygote = 0;

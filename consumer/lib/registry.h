@@ -15,6 +15,7 @@ enum activity_kind { ACTIVITY_FUNCTION, ACTIVITY_EXEC, ACTIVITY_REMOTE };
 
 struct activity {
 	enum activity_kind kind;
+	bool is_remote_exec; /* REMOTE: an exec activity where it is loaded */
 	char *name;
 	mr_activity_fn *fn;
 	void *user;

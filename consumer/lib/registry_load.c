@@ -93,7 +93,7 @@ enum mr_status registry_load_libraries(struct mr_registry *registry, struct mr_e
 }
 
 /* The report: lines of fields separated by tabs, which names cannot contain.
- *   A name max_concurrent start_to_close heartbeat        one activity
+ *   A name max_concurrent start_to_close heartbeat        one activity; X: one that is a program
  *   E code where message                                  the error
  *   .                                                     the end; without it the loader died */
 static void clean(char *text)
@@ -124,8 +124,9 @@ void registry_report(const struct mr_registry *registry, enum mr_status status, 
 	for (size_t i = 0; !status && i < registry->len; i++) {
 		const struct activity *a = registry->items[i];
 
-		buf_printf(&out, "A\t%s\t%lld\t%lld\t%lld\n", a->name, (long long)a->max_concurrent,
-			   (long long)a->start_to_close_timeout_ms, (long long)a->heartbeat_timeout_ms);
+		buf_printf(&out, "%c\t%s\t%lld\t%lld\t%lld\n", a->kind == ACTIVITY_EXEC ? 'X' : 'A', a->name,
+			   (long long)a->max_concurrent, (long long)a->start_to_close_timeout_ms,
+			   (long long)a->heartbeat_timeout_ms);
 	}
 	if (status) {
 		struct mr_error copy = *error;
@@ -147,6 +148,7 @@ static void add_remote(struct mr_registry *registry, char **fields)
 		return;
 	activity = mem_alloc(sizeof(*activity));
 	activity->kind = ACTIVITY_REMOTE;
+	activity->is_remote_exec = *fields[0] == 'X';
 	registry_add(registry, fields[1], activity, NULL, NULL);
 	activity->max_concurrent = strtoll(fields[2], NULL, 10);
 	activity->start_to_close_timeout_ms = strtoll(fields[3], NULL, 10);
@@ -163,7 +165,7 @@ static bool read_line(struct mr_registry *registry, char *line, struct mr_error 
 		fields[n++] = field;
 	if (*fields[0] == '.')
 		return true;
-	if (*fields[0] == 'A' && n == 5)
+	if ((*fields[0] == 'A' || *fields[0] == 'X') && n == 5)
 		add_remote(registry, fields);
 	else if (*fields[0] == 'E' && n >= 4)
 		mr_error_set(ret_error, (enum mr_status)atoi(fields[1]), fields[2], "%s", fields[3]);

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "lib/pool_impl.h"
 
+#define LOOK_AGAIN_MS 1000 /* signals wake it; this is for one that was lost */
 #define REDIS_TIMEOUT_MS 2000
 #define ZYGOTE_RETRY_MS 1000
 #define PAUSE_FIRST_MS 100
@@ -60,6 +61,7 @@ static bool start_loop(struct supervisor *s)
 
 	snprintf(s->incarnation, sizeof(s->incarnation), "%s.%d", s->config->identity, ++s->count);
 	s->started_mono_ms = clock_mono_us() / 1000;
+	fflush(NULL); /* what is buffered would come out twice */
 	s->loop = fork();
 	if (s->loop == 0)
 		loop_child(s, self);
@@ -335,7 +337,7 @@ int supervisor_run(const struct supervisor_config *config)
 		fd = (struct pollfd){.fd = s.signal_fd, .events = POLLIN};
 		reap(&s);
 		if (!s.over)
-			poll(&fd, 1, -1);
+			poll(&fd, 1, LOOK_AGAIN_MS);
 		read_signals(&s);
 	}
 	close(s.signal_fd);

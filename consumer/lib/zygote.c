@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -44,6 +45,7 @@ static void enter(pid_t parent)
 {
 	setpgid(0, 0);
 	prctl(PR_SET_NAME, "millrace-zygote");
+	setvbuf(stdout, NULL, _IOLBF, 0); /* executors are ended without a flush */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);

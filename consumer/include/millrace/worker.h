@@ -27,9 +27,9 @@
  *	}
  *
  * compiled as a shared object runs in the stock worker (millrace-worker --activity-lib greet.so); a program of its own calls
- * mr_register and mr_worker_run instead. An attempt runs in a process of its own by default: a crash, exit() or endless loop costs
- * that attempt only, and memory that is leaked or changed stays in that process. Attempts may run more than once for one task: use
- * mr_info()->task_key, which is the same for all attempts, as the idempotency key of every side effect.
+ * mr_register and mr_worker_run instead. An attempt runs in a process of its own by default: a crash, exit() or endless loop
+ * costs that attempt only, and memory that is leaked or changed stays in that process. Attempts may run more than once for one
+ * task: use mr_info()->task_key, which is the same for all attempts, as the idempotency key of every side effect.
  *
  * Threads: all functions that take an attempt are to be called from the thread that the activity was called in, except
  * mr_heartbeat, mr_is_cancelled, mr_cancel_reason, mr_cancel_fd and mr_log, which any thread may call until the activity returns.
@@ -190,9 +190,9 @@ void mr_log(struct mr_attempt *attempt, enum mr_log_level level, const char *for
 /* NULL, or zero-initialised with size set: a member that is zero has its default. Strings are copied. */
 struct mr_activity_options {
 	size_t size;
-	/* Avro schemas (JSON text). Input is checked, JSON input is converted; a mismatch fails with `BadInput`, non-retryable. The result
-	 * is checked (JSON is converted for that; it stays JSON, and an Avro body becomes JSON where the task came as JSON); a mismatch
-	 * fails with `BadResult`, non-retryable. */
+	/* Avro schemas (JSON text). Input is checked, JSON input is converted; a mismatch fails with `BadInput`, non-retryable.
+	 * The result is checked, JSON too (it stays JSON; an Avro body becomes JSON where the task came as JSON); a mismatch fails
+	 * with `BadResult`, non-retryable. */
 	const char *input_schema;
 	const char *output_schema;
 	int max_concurrent; /* attempts of this type at once in one worker; 0 = slots */

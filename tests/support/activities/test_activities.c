@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Activities to drive a worker with from outside.
+ * Activities to drive a worker with from outside; input -> result.
  *
- *   echo              the input, as it came
- *   noop              nothing
- *   greet             "Ada" -> "Hello, Ada"
- *   sleep_ms          {"ms":N}: sleeps; ends as canceled when it is cancelled
- *   one_at_a_time     the same, at most one in a worker
- *   fail_n_times      {"file":PATH,"times":N[,"type":T][,"non_retryable":true][,"delay_ms":N]}: fails N times (counted in the file), then completes with
- *                     the number of calls
- *   fail              {"type":T,"message":M[,"non_retryable":true][,"details":...]}
- *   big_result        {"bytes":N}
- *   heartbeat_progress {"steps":N,"ms":M}: a beat {"step":i} each M ms; begins after the step of the former attempt's last beat; completes with where it began
- *   info              what mr_info says, as JSON
- *   pending           completes asynchronously
- *   charge            typed: {"card":string,"cents":int} -> {"receipt":string}
+ *   echo               the input, as it came
+ *   cat                the same by a program (exec activity)
+ *   noop               null
+ *   greet              "Ada" -> "Hello, Ada"
+ *   sleep_ms           {"ms":N} -> N; ends as canceled when it is cancelled
+ *   one_at_a_time      the same, at most one in a worker
+ *   fail_n_times       {"file":PATH,"times":N,"type":T,"non_retryable":B,"delay_ms":N}: fails N times (counted in the file),
+ *                      then -> the number of calls
+ *   fail               {"type":T,"message":M,"non_retryable":B,"details":TEXT}
+ *   big_result         {"bytes":N}
+ *   heartbeat_progress {"steps":N,"ms":M}: a beat {"step":i} each M ms; begins after the step of the former attempt's last
+ *                      beat -> {"first":N,"attempt":N}
+ *   info               what mr_info says
+ *   pending            completes asynchronously
+ *   charge             typed: {"card":string,"cents":int} -> {"receipt":string}
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -257,6 +259,7 @@ MR_ACTIVITIES(registry)
 	mr_register(registry, "heartbeat_progress", heartbeat_progress, NULL, NULL, NULL);
 	mr_register(registry, "info", info, NULL, NULL, NULL);
 	mr_register(registry, "pending", pending, NULL, NULL, NULL);
+	mr_register_exec_text(registry, "cat=cat", NULL);
 	register_typed(registry);
 	test_register_crashes(registry);
 	test_register_logging(registry);

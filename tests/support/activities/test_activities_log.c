@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_start: writes one JSON line at its start and one at its end to the file named by MILLRACE_TEST_LOG, each with one write to a file opened with
- * O_APPEND, so that executions are counted even if the worker dies:
+ * log_start: writes one JSON line at its start and one at its end to the file named by MILLRACE_TEST_LOG, each with one write to
+ * a file opened with O_APPEND, so that executions are counted even if the worker dies:
  *   {"key":K,"attempt":N,"event":"start"|"end","mono_us":T,"pid":P,"wall_ms":T}
  * Input {"ms":N}: how long it takes (0); {"fail":true}: it fails at its end; {"payload":...} is ignored.
  */

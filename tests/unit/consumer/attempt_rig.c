@@ -41,6 +41,12 @@ static void attempt_deinit(struct rig_attempt *a)
 	free(a->last_details);
 }
 
+void rig_forget(struct rig *rig, size_t keep)
+{
+	while (rig->n_attempts > keep)
+		attempt_deinit(&rig->attempts[--rig->n_attempts]);
+}
+
 void rig_deinit(struct rig *rig)
 {
 	executor_free(rig->executor);
@@ -48,8 +54,7 @@ void rig_deinit(struct rig *rig)
 		pool_stop(rig->pool);
 	pool_free(rig->pool);
 	mr_registry_free(rig->registry);
-	for (size_t i = 0; i < rig->n_attempts; i++)
-		attempt_deinit(&rig->attempts[i]);
+	rig_forget(rig, 0);
 	free(rig->attempts);
 }
 

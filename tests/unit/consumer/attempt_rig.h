@@ -38,6 +38,8 @@ struct rig {
 void rig_init(struct rig *rig);
 void rig_start(struct rig *rig);
 void rig_deinit(struct rig *rig);
+/* Forgets the attempts from `keep` on, which have ended. */
+void rig_forget(struct rig *rig, size_t keep);
 
 void rig_info(struct attempt_info *ret, const char *type, const char *input, size_t bytes);
 /* The index of the attempt; fails the test where there is no room. */

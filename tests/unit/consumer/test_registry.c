@@ -206,6 +206,7 @@ static void run_library(bool threads)
 	rig_start(&rig);
 	a = rig_run(&rig, "greet", "\"Ada\"");
 	assert_string_equal(a->result, "\"Hello, Ada\"");
+	assert_string_equal(rig_run(&rig, "cat", "[1]")->result, "[1]");
 	/* What the loop must know of it without having loaded it. */
 	assert_int_equal(registry_find(rig.registry, BYTES_LIT("one_at_a_time"))->max_concurrent, 1);
 	rig_deinit(&rig);
