@@ -82,8 +82,8 @@ static bool thread_push(struct executor *ex, uint64_t handle, const struct attem
 {
 	struct executor_thread *self = self_of(ex);
 	size_t bytes = message_info_bytes(info);
+	bool moved, was_empty;
 	struct attempt *a;
-	bool moved;
 
 	if (thread_room(ex) == 0 || bytes > self->pool->in_bytes)
 		return false;
@@ -99,8 +99,9 @@ static bool thread_push(struct executor *ex, uint64_t handle, const struct attem
 	moved = ledger_move(self->pool->ledger, handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_QUEUED, LEDGER_NOBODY);
 	assert(moved);
 	pthread_mutex_lock(&self->lock);
+	was_empty = !self->queue.head;
 	attempts_append(&self->queue, a);
-	if (self->waiting > 0)
+	if (was_empty && self->waiting > 0) /* who takes one and sees more wakes the next (await_attempt) */
 		pthread_cond_signal(&self->work);
 	pthread_mutex_unlock(&self->lock);
 	return true;

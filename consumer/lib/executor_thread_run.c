@@ -106,12 +106,19 @@ void cancel_fd_signal(int fd)
 /* NULL when there is nothing more to come. Called and left with the lock held. */
 static struct attempt *await_attempt(struct executor_thread *self)
 {
+	struct attempt *a;
+
 	while (!self->queue.head && !self->stop) {
 		self->waiting++;
 		pthread_cond_wait(&self->work, &self->lock);
 		self->waiting--;
 	}
-	return self->stop ? NULL : attempts_shift(&self->queue);
+	if (self->stop)
+		return NULL;
+	a = attempts_shift(&self->queue);
+	if (self->queue.head && self->waiting > 0)
+		pthread_cond_signal(&self->work);
+	return a;
 }
 
 static void begin(struct thread *t, struct attempt *a)
