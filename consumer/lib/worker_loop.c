@@ -14,11 +14,11 @@
 /* Without linger a record waits for nobody; under load records gather by themselves while requests are under way. */
 #define LOOP_LINGER_MS 0
 #define LOOP_SEND_QUEUE_BYTES (16 * 1024 * 1024)
-#define LOOP_PREFETCH_BYTES (256 * 1024) /* a partition */
+#define LOOP_PREFETCH_BYTES (128 * 1024) /* a partition */
 /* What results and journal accept (common/bus/topics.h): 1 MiB more than the task topics. */
 #define LOOP_RECORD_MAX_BYTES (1048588 + 1024 * 1024)
 #define LOOP_RECORD_SPARE_BYTES 4096
-#define LOOP_JOBS_MAX 4096
+#define LOOP_JOBS_MAX 2048
 /* How long an attempt that was told to stop may take, at most. */
 #define LOOP_KILL_AFTER_MAX_MS 5000
 
