@@ -139,3 +139,19 @@ def test_a_loss_of_redis_starts_nothing_twice(kafka, stack, queue, exec_log, red
     exec_log.assert_each_key_started_once([*finished, *keys])
     for key in [*finished, *keys]:
         assert len({result["result_id"] for result in kafka.results().of(key)}) == 1
+
+
+def test_kafka_that_is_away_for_a_while_delays_and_loses_nothing(own_kafka, kafka, stack, queue, exec_log):
+    stack.scheduler()
+    worker = stack.scripted_worker(slots=4)
+    keys = [f"k{number}" for number in range(30)]
+    kafka.publish_all("default", [task(key, {"sleep_ms": 300}) for key in keys])
+    exec_log.await_starts(6)
+    own_kafka.kill9()
+    eventually(lambda: not exec_log.running(), 15, "what was running has ended")
+    own_kafka.start()
+    kafka.results().await_keys(keys, limit_s=60)
+    exec_log.assert_each_key_started_once(keys)
+    settled(kafka, 30)
+    worker.sigterm()
+    assert worker.wait(20) == 0
