@@ -101,6 +101,16 @@ static void start_purge(void *ctx)
 	purge_start(daemon->purge);
 }
 
+static void tell_topics(char *report)
+{
+	char *rest = report, *line;
+
+	while (rest && (line = strsep(&rest, "\n"))) {
+		if (*line)
+			log_info("topics", LOG_S("report", line));
+	}
+}
+
 static enum mr_status find_topics(struct daemon *daemon, int *ret_shards, struct mr_error *err)
 {
 	const struct program_common *common = &daemon->options.common;
@@ -116,8 +126,8 @@ static enum mr_status find_topics(struct daemon *daemon, int *ret_shards, struct
 		.timeout_ms = TOPICS_TIMEOUT_MS,
 	};
 	status = program_wait_topics(&daemon->topics, -1, daemon->signal_fd, &info, err);
-	if (status == MR_OK && info.report && info.report[0])
-		log_info("topics", LOG_S("report", info.report));
+	if (status == MR_OK)
+		tell_topics(info.report);
 	free(info.report);
 	*ret_shards = info.shards;
 	return status;
