@@ -212,7 +212,8 @@ static void close_all(struct daemon *daemon)
 
 enum { WATCH_SIGNAL, WATCH_BUS, WATCH_FETCH, WATCH_PURGE, WATCH_STORE, WATCHES };
 
-/* Waits until something happens or `deadline_us`; returns what Redis' connection is ready for. To the microsecond: a timer's precision depends on it. */
+/* Waits until something happens or `deadline_us`; returns what Redis' connection is ready for. To the microsecond: a timer's
+ * precision depends on it. */
 static short wait_for_events(struct daemon *daemon, int64_t deadline_us)
 {
 	struct pollfd fds[WATCHES] = {

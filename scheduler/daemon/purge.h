@@ -5,7 +5,8 @@
 #include "bus/topics.h"
 
 /*
- * The purge of task topics, whose calls to Kafka block, on a thread of its own for each run. Its end is told by a file descriptor.
+ * The purge of task topics, whose calls to Kafka block, on a thread of its own for each run. Its end is told by a file
+ * descriptor.
  */
 struct purge;
 

@@ -5,8 +5,8 @@
 #include "base/bytes.h"
 
 /*
- * Journal records of tasks that wait, by (shard, offset): so that a task that comes due need not be read from Kafka again. Bounded by bytes; what was put longest
- * ago goes first.
+ * Journal records of tasks that wait, by (shard, offset): so that a task that comes due need not be read from Kafka again.
+ * Bounded by bytes; what was put longest ago goes first.
  */
 struct cache;
 

@@ -3,8 +3,8 @@
 #include "lib/core.h"
 
 /*
- * Commands. They are read, checked and counted here, and this is the place where their effects will be made; so far none has an effect in the
- * scheduler, which it says once for each kind of command.
+ * Commands. They are read, checked and counted here, and this is the place where their effects will be made; so far none has
+ * an effect in the scheduler, which it says once for each kind of command.
  */
 
 static void apply_command(struct scheduler *s, const struct control *control)

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * A reader's place in a partition, and whether it has read up to an end that was asked for. The last offsets before the end may carry no record (retention,
- * compaction), so that a reader waits in vain for them: an end that a second question confirms while nothing has come for CURSOR_IDLE_US
- * counts as reached.
+ * A reader's place in a partition, and whether it has read up to an end that was asked for. The last offsets before the end
+ * may carry no record (retention, compaction), so that a reader waits in vain for them: an end that a second question confirms
+ * while nothing has come for CURSOR_IDLE_US counts as reached.
  */
 #define CURSOR_IDLE_US (2 * 1000 * 1000)
 #define CURSOR_PROBE_US (1000 * 1000)

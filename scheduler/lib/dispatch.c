@@ -4,8 +4,8 @@
 #include "lib/job.h"
 
 /*
- * Republication (design.md 3): the value of the task record unchanged, the user's headers, and the reserved ones that make it attempt n. Any partition will do:
- * the key of the task spreads them, whatever the record's own key is.
+ * Republication (design.md 3): the value of the task record unchanged, the user's headers, and the reserved ones that make it
+ * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is.
  */
 #define RESERVED_MAX 8
 

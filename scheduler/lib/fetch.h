@@ -5,8 +5,9 @@
 #include "lib/core.h"
 
 /*
- * Reads journal records that are not in memory any more, for attempts that are due: by a reader of its own, each shard in the order of offsets. A record that is not
- * where Redis says (compaction has moved the truth to a later copy) is looked for behind that place.
+ * Reads journal records that are not in memory any more, for attempts that are due: by a reader of its own, each shard in the
+ * order of offsets. A record that is not where Redis says (compaction has moved the truth to a later copy) is looked for
+ * behind that place.
  */
 struct job;
 struct fetch;

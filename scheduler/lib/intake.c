@@ -7,8 +7,8 @@
 #include "lib/core.h"
 
 /*
- * The journal of one shard, batch by batch: read, decode, apply together with the offset. The same code serves a replay under the recovery nonce, where
- * Redis leaves the positions alone.
+ * The journal of one shard, batch by batch: read, decode, apply together with the offset. The same code serves a replay under
+ * the recovery nonce, where Redis leaves the positions alone.
  */
 struct applied {
 	struct shard *shard;

@@ -34,7 +34,8 @@ static struct job *job_new(struct shard *shard, struct bytes key, const struct f
 	job->epoch = fired->epoch;
 	job->attempt = fired->attempt;
 	job->journal_offset = fired->journal_offset;
-	/* A job about an earlier state of the task goes on, unlisted: only the newest is looked for. Its key must not stay in the map. */
+	/* A job about an earlier state of the task goes on, unlisted: only the newest is looked for. Its key must not stay in
+	 * the map. */
 	map_remove(&shard->jobs, key);
 	map_put(&shard->jobs, job->key, job);
 	shard->s->n_jobs++;

@@ -5,8 +5,9 @@
 #include "lib/core.h"
 
 /*
- * One publication that the outbox of Redis asks for: the dispatch of an attempt, or the result of a finished task. It ends when Redis has cleared the outbox
- * entry, or when something failed: then the entry is still there and the sweep begins another job. Everything it does may be done twice.
+ * One publication that the outbox of Redis asks for: the dispatch of an attempt, or the result of a finished task. It ends
+ * when Redis has cleared the outbox entry, or when something failed: then the entry is still there and the sweep begins
+ * another job. Everything it does may be done twice.
  *
  *   dispatch: (RECORD ->) SENDING -> CLEARING
  *   result:   SENDING -> TOMBSTONE -> CLEARING

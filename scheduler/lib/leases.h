@@ -6,9 +6,9 @@
 #include "store/store.h"
 
 /*
- * Watches the workers. A lease is a counter that its worker raises; a worker is dead when none of its counters, in any shard that is looked at here, has changed
- * for a full lease period during which Redis answered. Only time that was seen counts: an outage of Redis or a standstill of this process begins the
- * period anew.
+ * Watches the workers. A lease is a counter that its worker raises; a worker is dead when none of its counters, in any shard
+ * that is looked at here, has changed for a full lease period during which Redis answered. Only time that was seen counts: an
+ * outage of Redis or a standstill of this process begins the period anew.
  */
 struct leases;
 

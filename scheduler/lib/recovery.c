@@ -9,11 +9,12 @@
 #include "lib/leases.h"
 
 /*
- * The five steps that make Redis' data usable after it was lost, restored or replaced (design.md 6). Their order is what makes them right: ends that were
- * asked for before the workers had re-asserted would miss what they published meanwhile.
+ * The five steps that make Redis' data usable after it was lost, restored or replaced (design.md 6). Their order is what makes
+ * them right: ends that were asked for before the workers had re-asserted would miss what they published meanwhile.
  */
 
-/* A living worker answers the nonce within this time; one that is younger than the last look, and so not known, has it to show itself. */
+/* A living worker answers the nonce within this time; one that is younger than the last look, and so not known, has it to show
+ * itself. */
 #define KNOWN_WAIT_US (500 * 1000)
 /* Redis did not answer for so long: the workers may not have been able to re-assert either. */
 #define GAP_US (1000 * 1000)
@@ -39,7 +40,7 @@ static void remember(void *ctx, const char *worker)
 	recovery->known[recovery->n_known++] = mem_strdup(worker);
 }
 
-/* 1 nonce --------------------------------------------------------------------------------------------------------------------------- */
+/* 1 nonce --------------------------------------------------------------------------------------------------------- */
 
 static void on_nonce(void *ctx, enum mr_status status, const struct shard_status *answer)
 {
@@ -92,7 +93,7 @@ void recovery_begin(struct shard *shard, const struct shard_status *status)
 		shard_look_again(shard, RETRY_US, "no room for a call");
 }
 
-/* 2 barrier ------------------------------------------------------------------------------------------------------------------------- */
+/* 2 barrier ------------------------------------------------------------------------------------------------------- */
 
 static void tick_off(struct recovery *recovery, struct bytes worker)
 {
@@ -122,7 +123,8 @@ static void barrier_observe(struct shard *shard, const struct shard_status *stat
 	for (size_t i = 0; i < status->n_leases; i++) {
 		const struct lease *lease = &status->leases[i];
 
-		/* Leases from before the loss, in a snapshot, say nothing until they move: the watch buries them if they do not. */
+		/* Leases from before the loss, in a snapshot, say nothing until they move: the watch buries them if they do
+		 * not. */
 		if (bytes_is(lease->seen, shard->nonce))
 			tick_off(recovery, lease->worker);
 		else
@@ -176,7 +178,7 @@ static void barrier_turn(struct shard *shard)
 	ends_want(s, TOPIC_JOURNAL, shard->id);
 }
 
-/* 3 ends ---------------------------------------------------------------------------------------------------------------------------- */
+/* 3 ends ---------------------------------------------------------------------------------------------------------- */
 
 static void ends_known(struct shard *shard)
 {
@@ -216,7 +218,7 @@ void recovery_ended(struct shard *shard, enum topic_kind kind, int64_t end)
 		ends_known(shard);
 }
 
-/* 4 replay -------------------------------------------------------------------------------------------------------------------------- */
+/* 4 replay -------------------------------------------------------------------------------------------------------- */
 
 static void tell(struct shard *shard, const char *what, const struct cursor *cursor, uint64_t replayed)
 {
@@ -267,7 +269,7 @@ static void journal_turn(struct shard *shard)
 		vouch(shard);
 }
 
-/* 5 vouch --------------------------------------------------------------------------------------------------------------------------- */
+/* 5 vouch --------------------------------------------------------------------------------------------------------- */
 
 static void on_vouched(void *ctx, enum mr_status status)
 {

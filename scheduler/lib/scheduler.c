@@ -133,7 +133,7 @@ void scheduler_detach(struct scheduler *s)
 	jobs_deinit(s);
 }
 
-/* Events ------------------------------------------------------------------------------------------------------------------------------ */
+/* Events ---------------------------------------------------------------------------------------------------------- */
 
 static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t partition, int64_t offset)
 {
@@ -258,7 +258,7 @@ struct store_callbacks scheduler_store_callbacks(struct scheduler *s)
 	return (struct store_callbacks){.ctx = s, .health = on_store_health};
 }
 
-/* The loop ---------------------------------------------------------------------------------------------------------------------------- */
+/* The loop -------------------------------------------------------------------------------------------------------- */
 
 /* This process stood still: shards may be another's by now, timers may be late, and nobody's silence was heard. */
 static void notice_stall(struct scheduler *s)

@@ -7,10 +7,11 @@
 #include "wire/wire.h"
 
 /*
- * The scheduler (design.md 6): keeps every clock. It owns the shards whose journal partitions Kafka's group gives it; for each it recovers what Redis
- * lost, applies the journal, fires what is due and publishes what others left in the outbox.
+ * The scheduler (design.md 6): keeps every clock. It owns the shards whose journal partitions Kafka's group gives it; for each
+ * it recovers what Redis lost, applies the journal, fires what is due and publishes what others left in the outbox.
  *
- * One thread. The core is advanced by scheduler_turn(), which is given the time; it reads no clock, draws no random number and never blocks.
+ * One thread. The core is advanced by scheduler_turn(), which is given the time; it reads no clock, draws no random number and
+ * never blocks.
  */
 struct scheduler;
 
@@ -69,8 +70,8 @@ const char *const *scheduler_topics(const struct scheduler *s);
 void scheduler_attach(struct scheduler *s, const struct scheduler_links *links);
 
 /*
- * Does everything that can be done at `now_us` (monotonic): serves buses and store, advances the shards, fires what is due. Returns the instant at which it must be
- * called again at the latest; earlier when a file descriptor of bus or store is ready.
+ * Does everything that can be done at `now_us` (monotonic): serves buses and store, advances the shards, fires what is due.
+ * Returns the instant at which it must be called again at the latest; earlier when a file descriptor of bus or store is ready.
  */
 int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us);
 /* The purge that the seam started is over. */

@@ -7,15 +7,16 @@
 #include "store/store.h"
 
 /*
- * One shard: a partition of the journal and what Redis keeps of its tasks. Its owner walks this machine; every answer of Redis that belongs to a former
- * walk (another `generation`) is ignored.
+ * One shard: a partition of the journal and what Redis keeps of its tasks. Its owner walks this machine; every answer of Redis
+ * that belongs to a former walk (another `generation`) is ignored.
  */
 enum shard_phase {
 	/* Another scheduler's, or nobody's. Next states: LOOKING. */
 	PHASE_UNOWNED,
 	/* Asks Redis whether its data may be used. Next states: READY, NONCE. */
 	PHASE_LOOKING,
-	/* Recovery 1: writes the nonce under which workers re-assert. Next states: BARRIER; READY (somebody else has vouched meanwhile). */
+	/* Recovery 1: writes the nonce under which workers re-assert. Next states: BARRIER; READY (somebody else has vouched
+	 * meanwhile). */
 	PHASE_NONCE,
 	/* Recovery 2: waits for the workers. Next states: ENDS. */
 	PHASE_BARRIER,

@@ -7,8 +7,8 @@
 #include "lib/job.h"
 
 /*
- * What is due. The loop sleeps until the lowest score by Redis' clock as this side knows it, which is never ahead of the true one; the script decides by
- * the true one, so that nothing is early.
+ * What is due. The loop sleeps until the lowest score by Redis' clock as this side knows it, which is never ahead of the true
+ * one; the script decides by the true one, so that nothing is early.
  */
 
 /* An entry that Redis says is due and does not give must not keep the loop busy. */

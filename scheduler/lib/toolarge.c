@@ -6,8 +6,8 @@
 #include "lib/job.h"
 
 /*
- * A task whose next attempt its topic does not take, not even without the failures of former attempts, ends FAILED with type TooLarge. Redis keeps the
- * result in the outbox, and the sweep publishes it.
+ * A task whose next attempt its topic does not take, not even without the failures of former attempts, ends FAILED with type
+ * TooLarge. Redis keeps the result in the outbox, and the sweep publishes it.
  */
 
 static void on_finished(void *ctx, enum mr_status status, const struct finish_answer *answers, size_t n)

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "lib/core.h"
 
-/* What runs by itself: the tip of results each second, forgetting of finished tasks, purge of task topics, offsets committed for people who look at lag. */
+/* What runs by itself: the tip of results each second, forgetting of finished tasks, purge of task topics, offsets committed
+ * for people who look at lag. */
 
 #define TIP_US (1000 * 1000)
 #define COMMIT_US (5 * 1000 * 1000)

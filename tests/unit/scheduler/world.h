@@ -5,11 +5,13 @@
 #include "lib/scheduler.h"
 
 /*
- * A scheduler's core with one shard, between fakes of Kafka and Redis, with a clock that the test turns. Everything it does to them is a line of the trace:
- *   look · recover · restore K... · apply FROM>TO K... · replay K... · vouch JOURNAL RESULTS · tip N · fire · sweep · published K... · finish K
+ * A scheduler's core with one shard, between fakes of Kafka and Redis, with a clock that the test turns. Everything it does to
+ * them is a line of the trace:
+ *   look · recover · restore K... · apply FROM>TO K... · replay K... · vouch JOURNAL RESULTS · tip N · fire · sweep ·
+ * published K... · finish K
  *   bury W · expire
- *   seek TOPIC OFFSET · read TOPIC@OFFSET... · fetch TOPIC@OFFSET... · ends TOPIC... · produce TOPIC K · tombstone K · commit TOPIC N
- * Redis answers when the test lets it (world_answer), Kafka acknowledges and tells ends when the test lets it.
+ *   seek TOPIC OFFSET · read TOPIC@OFFSET... · fetch TOPIC@OFFSET... · ends TOPIC... · produce TOPIC K · tombstone K · commit
+ * TOPIC N Redis answers when the test lets it (world_answer), Kafka acknowledges and tells ends when the test lets it.
  */
 struct world;
 
@@ -19,7 +21,8 @@ struct world *world_new(void);
 void world_free(struct world *world);
 struct scheduler *world_scheduler(struct world *world);
 
-/* Time passes, then a turn of the loop. Looks and ticks of upkeep that are in the way of a test are left out of the trace (world_quiet). */
+/* Time passes, then a turn of the loop. Looks and ticks of upkeep that are in the way of a test are left out of the trace
+ * (world_quiet). */
 void world_turn(struct world *world, int64_t advance_ms);
 /* Turns, Redis' answers, ends and acknowledgements until nothing happens any more, without time passing. */
 void world_settle(struct world *world);
