@@ -3,7 +3,7 @@
 -- the record's own due time and this server's clock.
 -- KEYS: 1 marker, 2 backoff set, 3 outbox, 4 the prefix of task keys
 -- ARGV: 1 nonce, 2 limit
--- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', two a task: task key, record S...}
+-- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', three a task: task key, record S, due_ms...}
 --@include _time.lua
 --@include _marker.lua
 --@include _record.lua
@@ -26,7 +26,8 @@ local function fire(name, state)
 		records[#records + 1], records[#records + 2] = PREFIX .. name, record
 		outboxed[#outboxed + 1], outboxed[#outboxed + 2] = now, name
 		done[#done + 1] = name
-		answer[#answer + 1], answer[#answer + 2] = name, record
+		local n = #answer
+		answer[n + 1], answer[n + 2], answer[n + 3] = name, record, f[5]
 	end
 end
 

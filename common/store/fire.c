@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Due timers and the outbox: fire, sweep. */
+
+#include "store/record.h"
+#include "store/store_impl.h"
+
+static struct fired fired_of(struct bytes key, const struct record *record, int64_t due_ms)
+{
+	return (struct fired){
+		.key = key,
+		.run_id = record->run_id,
+		.epoch = record->epoch,
+		.attempt = record->attempt,
+		.due_ms = due_ms,
+		.journal_offset = record->journal_offset,
+		.replies = record->replies,
+	};
+}
+
+static bool limit_ok(const struct store *store, int shard, int limit)
+{
+	return store_shard_ok(store, shard) && limit >= 1 && limit <= STORE_BATCH_MAX;
+}
+
+/* ---- fire: {now_ms, 'k', lowest score left, three a task: key, record S, due_ms} ---- */
+
+static void fire_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
+{
+	status = reply_outcome(status, reply);
+	size_t n = status == MR_OK && reply->elements >= 3 ? (reply->elements - 3) / 3 : 0;
+	struct fired *fired = arena_alloc(&store->arena, (n + 1) * sizeof(*fired));
+
+	for (size_t i = 0; i < n && status == MR_OK; i++) {
+		struct record record;
+
+		if (record_parse(reply_bytes(reply, 3 + 3 * i + 1), &record))
+			fired[i] = fired_of(reply_bytes(reply, 3 + 3 * i), &record, reply_int(reply, 3 + 3 * i + 2, -1));
+		else
+			status = MR_EREDIS;
+	}
+	if (status == MR_OK)
+		call->done.fire(call->ctx, MR_OK, fired, n, reply_int(reply, 2, -1), reply_int(reply, 0, 0));
+	else
+		call->done.fire(call->ctx, status, NULL, 0, -1, 0);
+}
+
+enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, int limit, store_fire_fn *done, void *ctx)
+{
+	if (!limit_ok(store, shard, limit))
+		return MR_EINVAL;
+	struct call *call = call_new(store, SCRIPT_fire, 4, 2);
+
+	call->answer = fire_answered;
+	call->done.fire = done;
+	call->ctx = ctx;
+	call_key(store, call, shard, "m", BYTES_NONE);
+	call_key(store, call, shard, "b", BYTES_NONE);
+	call_key(store, call, shard, "o", BYTES_NONE);
+	call_key(store, call, shard, "t:", BYTES_NONE);
+	call_arg(call, nonce);
+	call_arg_int(call, limit);
+	return store_submit(store, call);
+}
+
+/* ---- sweep: {now_ms, 'k', two a task: key, record S or F} ---- */
+
+static bool swept_parse(struct store *store, struct bytes key, struct bytes text, struct swept *ret)
+{
+	struct record record;
+
+	if (!record_parse(text, &record))
+		return false;
+	*ret = (struct swept){.key = key, .finished = record.state == 'F', .dispatch = fired_of(key, &record, -1)};
+	return !ret->finished || publication_parse(record.publication, &store->arena, &ret->publication);
+}
+
+static void sweep_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
+{
+	status = reply_outcome(status, reply);
+	size_t n = status == MR_OK ? (reply->elements - 2) / 2 : 0;
+	struct swept *swept = arena_alloc(&store->arena, (n + 1) * sizeof(*swept));
+
+	for (size_t i = 0; i < n && status == MR_OK; i++) {
+		if (!swept_parse(store, reply_bytes(reply, 2 + 2 * i), reply_bytes(reply, 3 + 2 * i), &swept[i]))
+			status = MR_EREDIS;
+	}
+	call->done.sweep(call->ctx, status, status == MR_OK ? swept : NULL, status == MR_OK ? n : 0);
+}
+
+enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done, void *ctx)
+{
+	if (!limit_ok(store, shard, limit))
+		return MR_EINVAL;
+	struct call *call = call_new(store, SCRIPT_sweep, 3, 3);
+
+	call->answer = sweep_answered;
+	call->done.sweep = done;
+	call->ctx = ctx;
+	call_key(store, call, shard, "m", BYTES_NONE);
+	call_key(store, call, shard, "o", BYTES_NONE);
+	call_key(store, call, shard, "t:", BYTES_NONE);
+	call_arg(call, nonce);
+	call_arg_int(call, older_ms);
+	call_arg_int(call, limit);
+	return store_submit(store, call);
+}
