@@ -2,8 +2,7 @@
 
 /* A batch of the journal. */
 
-#include <assert.h>
-
+#include "base/mem.h"
 #include "store/record.h"
 #include "store/store_impl.h"
 
@@ -12,16 +11,20 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 	struct bytes letters = reply_bytes(reply, 2);
 
 	status = reply_outcome(status, reply);
-	if (status == MR_OK && letters.len != call->n)
+	if (status == MR_OK && letters.len != call->n_sent)
 		status = MR_EREDIS;
 	if (status != MR_OK) {
 		call->done.apply(call->ctx, status, NULL, 0);
 		return;
 	}
-	struct apply_answer *answers = arena_alloc(&store->arena, (call->n ? call->n : 1) * sizeof(*answers));
+	struct apply_answer *answers = arena_alloc(&store->arena, (call->n + 1) * sizeof(*answers));
 
 	for (size_t i = 0; i < call->n; i++)
-		answers[i].verdict = letters.data[i] == 'k' ? APPLY_DONE : letters.data[i] == 'f' ? APPLY_FINISHED : APPLY_STALE;
+		answers[i].verdict = APPLY_STALE;
+	for (size_t i = 0; i < call->n_sent; i++) {
+		if (letters.data[i] != 's')
+			answers[call->order[i]].verdict = letters.data[i] == 'f' ? APPLY_FINISHED : APPLY_DONE;
+	}
 	call->done.apply(call->ctx, MR_OK, answers, call->n);
 }
 
@@ -42,6 +45,7 @@ static char state_letter(enum journal_kind kind)
 	return '\0';
 }
 
+/* Any client may write to the journal: what cannot be a record of ours is stale. */
 static bool record_ok(const struct apply_record *record)
 {
 	return state_letter(record->kind) && record->key.len > 0 && record->attempt >= 1 && record->epoch >= 0 && record->offset >= 0 &&
@@ -63,7 +67,7 @@ static void append_record(struct store *store, struct call *call, const struct a
 	record_append_field(text, record->run_id);
 	record_append_int(text, record->epoch);
 	record_append_int(text, record->attempt);
-	record_append_int(text, instant(record->due_ms, -1));
+	record_append_int(text, instant(record->due_ms, record->kind == JOURNAL_BACKOFF ? 0 : -1));
 	record_append_int(text, record->offset);
 	record_append_int(text, record->lost);
 	buf_append_char(text, '\t');
@@ -86,25 +90,30 @@ enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, b
 
 	if (!store_shard_ok(store, shard) || n > STORE_BATCH_MAX)
 		return MR_EINVAL;
+	uint16_t *order = mem_alloc((n + 1) * sizeof(*order));
+	size_t n_sent = 0;
+
 	for (size_t i = 0; i < n; i++) {
-		if (!record_ok(&records[i]))
-			return MR_EINVAL;
+		if (record_ok(&records[i]))
+			order[n_sent++] = (uint16_t)i;
 	}
-	struct call *call = call_new(store, SCRIPT_apply, 4 + n, 4 + 2 * n);
+	struct call *call = call_new(store, SCRIPT_apply, 4 + n_sent, 4 + 2 * n_sent);
 
 	call->n = n;
+	call->n_sent = n_sent;
+	call->order = order;
 	call->answer = answered;
 	call->done.apply = done;
 	call->ctx = ctx;
 	for (size_t i = 0; i < 4; i++)
 		call_key(store, call, shard, kinds[i], BYTES_NONE);
-	for (size_t i = 0; i < n; i++)
-		call_key(store, call, shard, "t:", records[i].key);
+	for (size_t i = 0; i < n_sent; i++)
+		call_key(store, call, shard, "t:", records[order[i]].key);
 	call_arg(call, nonce);
 	call_arg_int(call, recovering);
 	call_arg_int(call, from);
 	call_arg_int(call, to);
-	for (size_t i = 0; i < n; i++)
-		append_record(store, call, &records[i]);
+	for (size_t i = 0; i < n_sent; i++)
+		append_record(store, call, &records[order[i]]);
 	return store_submit(store, call);
 }

@@ -41,6 +41,7 @@ struct call {
 	size_t sha_at;
 	size_t args_left;   /* still to append */
 	size_t n;           /* items of the batch */
+	size_t n_sent;      /* apply: how many of them were sent */
 	uint16_t *order;    /* position in the request -> index of the caller's item; NULL: the same */
 	/* `reply` is an array whose first element is Redis' clock; NULL where status is not MR_OK. */
 	void (*answer)(struct store *store, struct call *call, enum mr_status status, const redisReply *reply);

@@ -72,9 +72,9 @@ void record_append_started(struct buf *out, const struct claim_token *token)
 	buf_append(out, "\t\t", 2); /* flags, replies */
 }
 
-/* ---- publication: flags, [reply topic, reply key], [headers], then the value to the end ---- */
+/* ---- publication: flags (a digit, for people), [reply topic, reply key], [headers], then the value to the end ---- */
 
-enum { PUBLICATION_REPLY = 1, PUBLICATION_HEADERS = 2 };
+enum { PUBLICATION_PLAIN = 0x30, PUBLICATION_REPLY = 1, PUBLICATION_HEADERS = 2 };
 
 static void append_varint(struct buf *out, uint64_t number)
 {
@@ -96,7 +96,7 @@ static void append_publication(struct buf *out, const struct store_publication *
 {
 	bool reply = bytes_present(publication->reply_topic), headers = publication->headers.len > 0;
 
-	buf_append_char(out, (char)((reply ? PUBLICATION_REPLY : 0) | (headers ? PUBLICATION_HEADERS : 0)));
+	buf_append_char(out, (char)(PUBLICATION_PLAIN | (reply ? PUBLICATION_REPLY : 0) | (headers ? PUBLICATION_HEADERS : 0)));
 	if (reply) {
 		append_sized(out, publication->reply_topic);
 		append_sized(out, publication->reply_key);
@@ -180,7 +180,7 @@ bool publication_parse(struct bytes text, struct arena *arena, struct store_publ
 	unsigned flags = (unsigned char)*text.data;
 
 	text.data++, text.len--;
-	if (flags & ~(unsigned)(PUBLICATION_REPLY | PUBLICATION_HEADERS))
+	if ((flags & ~(unsigned)(PUBLICATION_REPLY | PUBLICATION_HEADERS)) != PUBLICATION_PLAIN)
 		return false;
 	if ((flags & PUBLICATION_REPLY) && (!take_sized(&text, &publication.reply_topic) || !take_sized(&text, &publication.reply_key)))
 		return false;

@@ -102,9 +102,10 @@ static struct call *outcome_call(struct store *store, enum store_script script, 
 	return call;
 }
 
+/* Any client may write to the results topic: what cannot be a result of ours is left out. */
 static bool restore_ok(const struct restore_request *request)
 {
-	return request->key.len > 0 && record_text_ok(request->key) && record_text_ok(request->run_id) && request->closed_at_ms >= 0;
+	return request->key.len > 0 && record_text_ok(request->key) && record_text_ok(request->run_id) && request->attempt >= 1;
 }
 
 static void append_restore(struct store *store, struct call *call, const struct restore_request *request)
@@ -113,7 +114,7 @@ static void append_restore(struct store *store, struct call *call, const struct 
 	/* Of no nonce: whoever still holds the attempt is stale. */
 	struct claim_token token = {.run_id = request->run_id, .attempt = request->attempt};
 
-	record_append_finished(record, &token, request->status, request->closed_at_ms, false, &request->publication);
+	record_append_finished(record, &token, request->status, request->closed_at_ms > 0 ? request->closed_at_ms : 0, false, &request->publication);
 	call_arg(call, buf_bytes(record));
 	call_arg(call, request->key);
 }
@@ -124,19 +125,23 @@ enum mr_status store_restore(struct store *store, int shard, struct bytes nonce,
 
 	if (!store_shard_ok(store, shard) || n == 0 || n > STORE_BATCH_MAX)
 		return MR_EINVAL;
-	for (size_t i = 0; i < n; i++) {
-		if (!restore_ok(&requests[i]))
-			return MR_EINVAL;
-	}
-	struct call *call = outcome_call(store, SCRIPT_restore, 4 + n, 1 + 2 * n, done, ctx);
+	size_t n_sent = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_sent += restore_ok(&requests[i]);
+	struct call *call = outcome_call(store, SCRIPT_restore, 4 + n_sent, 1 + 2 * n_sent, done, ctx);
 
 	for (size_t i = 0; i < 4; i++)
 		call_key(store, call, shard, kinds[i], BYTES_NONE);
-	for (size_t i = 0; i < n; i++)
-		call_key(store, call, shard, "t:", requests[i].key);
+	for (size_t i = 0; i < n; i++) {
+		if (restore_ok(&requests[i]))
+			call_key(store, call, shard, "t:", requests[i].key);
+	}
 	call_arg(call, nonce);
-	for (size_t i = 0; i < n; i++)
-		append_restore(store, call, &requests[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (restore_ok(&requests[i]))
+			append_restore(store, call, &requests[i]);
+	}
 	return store_submit(store, call);
 }
 

@@ -17,15 +17,23 @@ local function wins(mine, f)
 	return f[2] ~= mine[2] and f[8] ~= '1' and tonumber(mine[7]) > tonumber(f[7])
 end
 
+local function with_head(fields, record)
+	return join(fields) .. string.sub(record, string.find(record, '\n', 1, true), -1)
+end
+
 local function restore(key, record, name)
 	local state, mine = redis.call('GET', key), fields_of(record)
+	if tonumber(mine[7]) > now then
+		mine[7] = string.format('%.0f', now) -- written by some other clock
+		record = with_head(mine, record)
+	end
 	if state then
 		local f = fields_of(state)
 		if not wins(mine, f) then
 			return
 		end
 		mine[9] = replies_of(f)
-		record = join(mine) .. string.sub(record, string.find(record, '\n', 1, true), -1)
+		record = with_head(mine, record)
 		redis.call('ZREM', BACKOFF, name)
 		redis.call('ZREM', OUTBOX, name)
 	end
