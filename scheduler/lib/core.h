@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCHEDULER_CORE_H
+#define SCHEDULER_CORE_H
+
+/* Between the files of the scheduler; nobody else includes this. */
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/map.h"
+#include "lib/cache.h"
+#include "lib/scheduler.h"
+#include "lib/shard.h"
+
+#define LOOK_INTERVAL_US (1000 * 1000)
+#define RETRY_US (100 * 1000)
+/* A turn that comes so late found this process stopped, or the machine overloaded: nobody may be blamed for that time. */
+#define STALL_US (1500 * 1000)
+#define INTAKE_BATCH 256
+#define FIRE_BATCH 200
+/* Publications under way and records to be fetched, above which nothing more is fired or swept. */
+#define JOBS_MAX 2000
+#define FETCHES_MAX 500
+
+struct job;
+struct fetch;
+struct leases;
+
+enum topic_kind { TOPIC_JOURNAL, TOPIC_RESULTS, TOPIC_KINDS };
+
+/* Questions for end offsets. One is under way at a time, so that an answer is never older than the question of the one who
+ * gets it. */
+struct ends {
+	bool *wanted[TOPIC_KINDS]; /* by shard */
+	bool *asked[TOPIC_KINDS];  /* in the question under way */
+	struct bus_partition *partitions;
+	bool under_way;
+	int64_t not_before_us;
+};
+
+/* Reads results of the shards that recover. */
+struct replay {
+	bool *reading; /* by shard: in the set that is read now */
+	size_t n_reading;
+	bool set_again; /* the set must be made anew */
+};
+
+/* Tasks whose record is acknowledged, to be cleared from the outbox in one call. */
+struct clears {
+	struct job **jobs;
+	size_t len, cap;
+};
+
+struct scheduler {
+	struct scheduler_config config;
+	struct scheduler_links links;
+	bool attached;
+	char *prefix, *journal_topic, *control_topic, *results_topic, *dead_topic;
+	const char *topics[3];
+	int64_t now_us;
+	int64_t turned_us; /* the turn before */
+	struct shard *shards;
+	struct arena arena; /* of one batch */
+	struct buf scratch;
+	struct cache *cache;
+	struct fetch *fetch;
+	struct leases *leases;
+	struct ends ends;
+	struct replay replay;
+	struct clears clears;
+	struct job *blocked; /* not sent yet: Kafka's queue is full */
+	size_t n_jobs;
+	int64_t tip_us;
+	int64_t purge_us;
+	bool purging;
+	int64_t commit_us;
+	bool bus_lost;
+	bool ever_assigned;
+	bool stopping;
+	unsigned commands_warned; /* bit by enum control_command */
+	struct scheduler_stats stats;
+};
+
+/* scheduler.c */
+void scheduler_bury(struct scheduler *s, const char *worker);
+
+/* ends.c */
+void ends_init(struct ends *ends, int shards);
+void ends_deinit(struct ends *ends);
+void ends_want(struct scheduler *s, enum topic_kind kind, int shard);
+void ends_turn(struct scheduler *s);
+int64_t ends_deadline_us(const struct scheduler *s);
+/* A told end reaches the reader; one of a log that was made anew sends it to the beginning. */
+void ends_take(struct shard *shard, struct cursor *cursor, int64_t end, const char *topic);
+void ends_answer(struct scheduler *s, const struct bus_partition *partitions, size_t n, enum mr_status status);
+
+/* intake.c: the journal, in replay and in normal life */
+void intake_turn(struct shard *shard);
+
+/* control.c */
+void control_turn(struct shard *shard);
+
+/* recovery.c */
+void recovery_init(struct recovery *recovery);
+void recovery_deinit(struct recovery *recovery);
+/* What the look found missing or begun by somebody. */
+void recovery_begin(struct shard *shard, const struct shard_status *status);
+void recovery_looked(struct shard *shard, const struct shard_status *status);
+void recovery_buried(struct shard *shard, const char *worker);
+void recovery_ended(struct shard *shard, enum topic_kind kind, int64_t end);
+void recovery_turn(struct shard *shard);
+int64_t recovery_deadline_us(const struct shard *shard);
+
+/* replay.c: results */
+void replay_init(struct replay *replay, int shards);
+void replay_deinit(struct replay *replay);
+void replay_set(struct scheduler *s);
+void replay_turn(struct shard *shard);
+
+/* timers.c */
+void timers_note(struct shard *shard, int64_t due_ms);
+void timers_turn(struct shard *shard);
+int64_t timers_deadline_us(const struct shard *shard);
+
+/* outbox.c */
+void outbox_turn(struct shard *shard);
+int64_t outbox_deadline_us(const struct shard *shard);
+
+/* upkeep.c: tip, expiry, purge, commits for the display of lag */
+void upkeep_turn(struct scheduler *s);
+int64_t upkeep_deadline_us(const struct scheduler *s);
+void upkeep_tip(struct shard *shard, int64_t end);
+
+/* publish.c: records that are nobody's job */
+void publish_tombstone(struct shard *shard, struct bytes key);
+void publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason);
+
+#endif
