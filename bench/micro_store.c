@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Claims and finishes a second, and Redis' CPU time a task: a private redis-server, one connection, the claim of the next batch in the same round trip as the
- * finish of the last one, as the worker does.
+ * Claims and finishes a second, and Redis' CPU time a task: a private redis-server, one connection, the claim of the next
+ * batch in the same round trip as the finish of the last one, as the worker does.
  *
  *   micro_store [tasks [value bytes [shards]]]
  */
@@ -69,8 +69,14 @@ static void on_claim(void *ctx, enum mr_status status, const struct claim_answer
 		if (answers[i].verdict != CLAIM_RUN)
 			die("a claim was not granted");
 		run->finishes[i] = (struct finish_request){
-			.token = {.key = request->key, .shard = request->shard, .run_id = request->run_id, .attempt = 1, .nonce = request->nonce,
-				  .worker = WORKER, .record_id = request->record_id, .started_at_ms = answers[i].started_at_ms},
+			.token = {.key = request->key,
+				  .shard = request->shard,
+				  .run_id = request->run_id,
+				  .attempt = 1,
+				  .nonce = request->nonce,
+				  .worker = WORKER,
+				  .record_id = request->record_id,
+				  .started_at_ms = answers[i].started_at_ms},
 			.publication = {.value = run->value},
 		};
 	}
@@ -165,8 +171,8 @@ static void measure(const char *name, const char *const *options, size_t batch, 
 	own_us = (long long)clock() * 1000000 / CLOCKS_PER_SEC - own_us;
 	if (run.finished != tasks)
 		die("not all tasks finished");
-	printf("%-14s  %5zu  %9.0f  %10.2f  %10.2f\n", name, batch, (double)tasks * 1e6 / (double)wall_us, (double)cpu_us / (double)tasks,
-	       (double)own_us / (double)tasks);
+	printf("%-14s  %5zu  %9.0f  %10.2f  %10.2f\n", name, batch, (double)tasks * 1e6 / (double)wall_us,
+	       (double)cpu_us / (double)tasks, (double)own_us / (double)tasks);
 	fflush(stdout);
 	store_free(run.store);
 	redis_server_stop(&server);
@@ -188,7 +194,8 @@ int main(int argc, char **argv)
 	if (tasks == 0 || shards < 1)
 		die("usage: micro_store [tasks [value bytes [shards]]]");
 	signal(SIGPIPE, SIG_IGN);
-	printf("%zu tasks, %zu B values, %d shards; claim + finish of each, one connection (Unix socket)\n", tasks, value_bytes, shards);
+	printf("%zu tasks, %zu B values, %d shards; claim + finish of each, one connection (Unix socket)\n", tasks, value_bytes,
+	       shards);
 	printf("%-14s  %5s  %9s  %10s  %10s\n", "AOF", "batch", "tasks/s", "Redis us", "client us");
 	for (size_t i = 0; i < sizeof(batches) / sizeof(batches[0]); i++) {
 		size_t n = batches[i] == 1 ? tasks / 10 : tasks;

@@ -48,9 +48,9 @@ static char state_letter(enum journal_kind kind)
 /* Any client may write to the journal: what cannot be a record of ours is stale. */
 static bool record_ok(const struct apply_record *record)
 {
-	return state_letter(record->kind) && record->key.len > 0 && record->attempt >= 1 && record->epoch >= 0 && record->offset >= 0 &&
-	       record_text_ok(record->key) && record_text_ok(record->run_id) && record_text_ok(record->nonce) && record_text_ok(record->worker) &&
-	       record_text_ok(record->record_id);
+	return state_letter(record->kind) && record->key.len > 0 && record->attempt >= 1 && record->epoch >= 0 &&
+	       record->offset >= 0 && record_text_ok(record->key) && record_text_ok(record->run_id) &&
+	       record_text_ok(record->nonce) && record_text_ok(record->worker) && record_text_ok(record->record_id);
 }
 
 /* An instant that is not set is told as `otherwise`. */
@@ -83,8 +83,8 @@ static void append_record(struct store *store, struct call *call, const struct a
 	call_arg(call, record->key);
 }
 
-enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, bool recovering, int64_t from, int64_t to, const struct apply_record *records, size_t n,
-			   store_apply_fn *done, void *ctx)
+enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, bool recovering, int64_t from, int64_t to,
+			   const struct apply_record *records, size_t n, store_apply_fn *done, void *ctx)
 {
 	static const char *const kinds[] = {"m", "p", "b", "o"};
 

@@ -8,15 +8,15 @@
 #include "store/store.h"
 
 /*
- * One call of a script, kept until it is answered: the request as it goes over the wire (so that sending it again is a copy), and what to do
- * with the answer. Made by the files of the transitions, taken over by store_submit().
+ * One call of a script, kept until it is answered: the request as it goes over the wire (so that sending it again is a copy),
+ * and what to do with the answer. Made by the files of the transitions, taken over by store_submit().
  */
 
 enum store_script {
 #define XX(name) SCRIPT_##name,
 	STORE_SCRIPT_MAP(XX)
 #undef XX
-	SCRIPTS,
+		SCRIPTS,
 	CALL_COMMAND = SCRIPTS, /* no script: part of the handshake */
 };
 
@@ -33,16 +33,16 @@ struct call_claim {
 struct call {
 	struct call *next;
 	enum store_script script;
-	bool once;          /* fails when the connection is lost while it is under way */
-	unsigned tries;     /* refusals for now */
+	bool once;      /* fails when the connection is lost while it is under way */
+	unsigned tries; /* refusals for now */
 	int64_t sent_us;
 	int64_t retry_at_us;
 	struct buf request; /* RESP; the digest of the script is filled in when it is sent */
 	size_t sha_at;
-	size_t args_left;   /* still to append */
-	size_t n;           /* items of the batch */
-	size_t n_sent;      /* apply: how many of them were sent */
-	uint16_t *order;    /* position in the request -> index of the caller's item; NULL: the same */
+	size_t args_left; /* still to append */
+	size_t n;         /* items of the batch */
+	size_t n_sent;    /* apply: how many of them were sent */
+	uint16_t *order;  /* position in the request -> index of the caller's item; NULL: the same */
 	/* `reply` is an array whose first element is Redis' clock; NULL where status is not MR_OK. */
 	void (*answer)(struct store *store, struct call *call, enum mr_status status, const redisReply *reply);
 	union {
@@ -58,8 +58,8 @@ struct call {
 		store_view_fn *view;
 	} done;
 	void *ctx;
-	int first;          /* the shard; or which command of the handshake */
-	int *shards;        /* of a lease call */
+	int first;   /* the shard; or which command of the handshake */
+	int *shards; /* of a lease call */
 	struct call_claim *claims;
 };
 

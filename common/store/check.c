@@ -101,7 +101,8 @@ static enum mr_status check_version(const char *info, struct mr_error *err)
 	if (!version || sscanf(version, "redis_version:%d", &major) != 1)
 		return mr_error_set(err, MR_EREDIS, "redis", "INFO tells no redis_version");
 	if (major < REDIS_MAJOR_MIN)
-		return mr_error_set(err, MR_EINVAL, "redis", "Redis %d is too old; expected %d.0 or newer", major, REDIS_MAJOR_MIN);
+		return mr_error_set(err, MR_EINVAL, "redis", "Redis %d is too old; expected %d.0 or newer", major,
+				    REDIS_MAJOR_MIN);
 	return MR_OK;
 }
 
@@ -113,7 +114,8 @@ static enum mr_status check_policy(const char *info, struct mr_error *err)
 	if (!policy || strncmp(policy + sizeof(name) - 1, "noeviction", 10) == 0)
 		return MR_OK;
 	policy += sizeof(name) - 1;
-	return mr_error_set(err, MR_EINVAL, "redis", "maxmemory-policy is %.*s, so that Redis may drop tasks; expected noeviction",
+	return mr_error_set(err, MR_EINVAL, "redis",
+			    "maxmemory-policy is %.*s, so that Redis may drop tasks; expected noeviction",
 			    (int)strcspn(policy, "\r\n"), policy);
 }
 

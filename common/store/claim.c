@@ -61,7 +61,8 @@ static bool answer_from_record(struct store *store, struct bytes text, struct cl
 	return answer->verdict != CLAIM_FINISHED || publication_parse(record.publication, &store->arena, &answer->publication);
 }
 
-static bool answer_one(struct store *store, const struct call *call, size_t at, char letter, struct bytes record, struct claim_answer *answer)
+static bool answer_one(struct store *store, const struct call *call, size_t at, char letter, struct bytes record,
+		       struct claim_answer *answer)
 {
 	const struct call_claim *fresh = &call->claims[at];
 
@@ -91,7 +92,8 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 		char letter = letters.data[i];
 		bool capital = letter >= 'A' && letter <= 'Z';
 
-		if (!answer_one(store, call, i, letter, capital ? reply_bytes(reply, next_record) : BYTES_NONE, &answers[call->order[i]])) {
+		if (!answer_one(store, call, i, letter, capital ? reply_bytes(reply, next_record) : BYTES_NONE,
+				&answers[call->order[i]])) {
 			call->done.claim(call->ctx, MR_EREDIS, NULL, 0);
 			return;
 		}
@@ -105,8 +107,9 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 static bool request_ok(const struct store *store, const struct claim_request *request)
 {
 	return store_shard_ok(store, request->shard) && request->key.len > 0 && request->nonce.len > 0 && request->attempt >= 1 &&
-	       request->epoch >= 0 && record_text_ok(request->key) && record_text_ok(request->run_id) && record_text_ok(request->record_id) &&
-	       record_text_ok(request->nonce) && record_text_ok(request->reply_topic) && record_text_ok(request->reply_key);
+	       request->epoch >= 0 && record_text_ok(request->key) && record_text_ok(request->run_id) &&
+	       record_text_ok(request->record_id) && record_text_ok(request->nonce) && record_text_ok(request->reply_topic) &&
+	       record_text_ok(request->reply_key);
 }
 
 static bool is_late(const struct claim_request *request)
@@ -166,8 +169,8 @@ static struct bytes options_of(struct store *store, const struct claim_request *
 	return buf_bytes(out);
 }
 
-static void append_record(struct store *store, struct call *call, struct bytes worker, const struct claim_request *request, int64_t now_ms,
-			  struct call_claim *ret)
+static void append_record(struct store *store, struct call *call, struct bytes worker, const struct claim_request *request,
+			  int64_t now_ms, struct call_claim *ret)
 {
 	struct claim_token token = {
 		.run_id = request->run_id,
@@ -183,10 +186,12 @@ static void append_record(struct store *store, struct call *call, struct bytes w
 	record_append_started(record, &token);
 	call_arg(call, buf_bytes(record));
 	/* "R<TAB>run...", and behind the record CR LF. */
-	*ret = (struct call_claim){token.attempt, token.epoch, token.started_at_ms, call->request.len - record->len, token.run_id.len};
+	*ret = (struct call_claim){token.attempt, token.epoch, token.started_at_ms, call->request.len - record->len,
+				   token.run_id.len};
 }
 
-static void append_keys(struct store *store, struct call *call, const struct claim_request *requests, size_t n, const int *shards, size_t n_shards)
+static void append_keys(struct store *store, struct call *call, const struct claim_request *requests, size_t n, const int *shards,
+			size_t n_shards)
 {
 	for (size_t s = 0; s < n_shards; s++)
 		call_key(store, call, shards[s], "m", BYTES_NONE);
@@ -198,7 +203,8 @@ static void append_keys(struct store *store, struct call *call, const struct cla
 	}
 }
 
-enum mr_status store_claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n, store_claim_fn *done, void *ctx)
+enum mr_status store_claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n,
+			   store_claim_fn *done, void *ctx)
 {
 	int shard_of[STORE_BATCH_MAX], shards[STORE_BATCH_MAX];
 	uint16_t *order;

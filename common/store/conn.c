@@ -84,7 +84,8 @@ static int64_t backoff_us(int64_t min_us, int64_t max_us, unsigned n)
 	return us < max_us ? us : max_us;
 }
 
-/* Sorts what was under way: commands of the handshake are dropped, calls go out again, those not worth it are handed back to be failed. */
+/* Sorts what was under way: commands of the handshake are dropped, calls go out again, those not worth it are handed back to
+ * be failed. */
 static struct call_list take_back_sent(struct store *store)
 {
 	struct call_list again = {0}, failed = {0};
@@ -153,12 +154,14 @@ static enum mr_status send_calls(struct store *store, struct mr_error *err)
 	for (;;) {
 		enum mr_status status = link_flush(&store->link, err);
 
-		if (status != MR_OK || store->link.unsent || store->state != LINK_UP || (!store->again.len && !store->waiting.len))
+		if (status != MR_OK || store->link.unsent || store->state != LINK_UP ||
+		    (!store->again.len && !store->waiting.len))
 			return status;
 		int64_t now_us = clock_mono_us();
 		struct call *call;
 
-		for (size_t bytes = 0; bytes < WRITE_BYTES && (call = call_list_take(store->again.len ? &store->again : &store->waiting));) {
+		for (size_t bytes = 0;
+		     bytes < WRITE_BYTES && (call = call_list_take(store->again.len ? &store->again : &store->waiting));) {
 			call->sent_us = now_us;
 			bytes += call->request.len;
 			send_call(store, call);
@@ -213,7 +216,8 @@ static void greet_begin(struct store *store)
 	}
 }
 
-static enum mr_status command_answered(struct store *store, const struct call *call, const redisReply *reply, struct mr_error *err)
+static enum mr_status command_answered(struct store *store, const struct call *call, const redisReply *reply,
+				       struct mr_error *err)
 {
 	if (reply->type == REDIS_REPLY_ERROR)
 		return mr_error_set(err, MR_EREDIS, "redis", "refused: %.*s", (int)reply->len, reply->str);
@@ -247,10 +251,17 @@ static enum refusal classify(const redisReply *reply)
 		const char *code;
 		enum refusal refusal;
 	} codes[] = {
-		{"NOSCRIPT", REFUSAL_SCRIPT_UNKNOWN}, {"LOADING", REFUSAL_FOR_NOW},     {"BUSY", REFUSAL_FOR_NOW},
-		{"OOM", REFUSAL_FOR_NOW},             {"MISCONF", REFUSAL_FOR_NOW},     {"NOREPLICAS", REFUSAL_FOR_NOW},
-		{"MASTERDOWN", REFUSAL_FOR_NOW},      {"TRYAGAIN", REFUSAL_FOR_NOW},    {"CLUSTERDOWN", REFUSAL_FOR_NOW},
-		{"READONLY", REFUSAL_WRONG_SERVER},   {"NOAUTH", REFUSAL_WRONG_SERVER},
+		{"NOSCRIPT", REFUSAL_SCRIPT_UNKNOWN},
+		{"LOADING", REFUSAL_FOR_NOW},
+		{"BUSY", REFUSAL_FOR_NOW},
+		{"OOM", REFUSAL_FOR_NOW},
+		{"MISCONF", REFUSAL_FOR_NOW},
+		{"NOREPLICAS", REFUSAL_FOR_NOW},
+		{"MASTERDOWN", REFUSAL_FOR_NOW},
+		{"TRYAGAIN", REFUSAL_FOR_NOW},
+		{"CLUSTERDOWN", REFUSAL_FOR_NOW},
+		{"READONLY", REFUSAL_WRONG_SERVER},
+		{"NOAUTH", REFUSAL_WRONG_SERVER},
 	};
 
 	if (reply->type != REDIS_REPLY_ERROR)
@@ -287,7 +298,8 @@ static void refused_for_good(struct store *store, struct call *call, const redis
 {
 	char message[512];
 
-	snprintf(message, sizeof(message), "Redis refused %s: %.*s", store_script_names[call->script], (int)reply->len, reply->str);
+	snprintf(message, sizeof(message), "Redis refused %s: %.*s", store_script_names[call->script], (int)reply->len,
+		 reply->str);
 	health(store, MR_EREDIS, message);
 	call_end(store, call, MR_EREDIS, NULL);
 }
@@ -309,7 +321,8 @@ static void call_answered(struct store *store, struct call *call, const redisRep
 	call_end(store, call, MR_OK, reply);
 }
 
-static enum mr_status answered(struct store *store, struct call *call, const redisReply *reply, int64_t now_us, struct mr_error *err)
+static enum mr_status answered(struct store *store, struct call *call, const redisReply *reply, int64_t now_us,
+			       struct mr_error *err)
 {
 	if (is_command(call)) {
 		enum mr_status status = command_answered(store, call, reply, err);
@@ -350,7 +363,8 @@ static enum mr_status receive(struct store *store, struct mr_error *err)
 			break;
 		struct call *call = call_list_take(&store->sent);
 
-		status = call ? answered(store, call, reply, now_us, err) : mr_error_set(err, MR_EREDIS, "redis", "an answer that nobody asked for");
+		status = call ? answered(store, call, reply, now_us, err)
+			      : mr_error_set(err, MR_EREDIS, "redis", "an answer that nobody asked for");
 		freeReplyObject(reply);
 	}
 	return status;

@@ -14,7 +14,8 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 		call->done.expire(call->ctx, status, 0, false);
 }
 
-enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit, store_expire_fn *done, void *ctx)
+enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit,
+			    store_expire_fn *done, void *ctx)
 {
 	if (!store_shard_ok(store, shard) || limit < 1 || limit > STORE_BATCH_MAX || retention_ms < 0)
 		return MR_EINVAL;

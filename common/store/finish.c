@@ -9,9 +9,9 @@
 
 bool store_token_ok(const struct store *store, const struct claim_token *token)
 {
-	return store_shard_ok(store, token->shard) && token->key.len > 0 && token->nonce.len > 0 && token->attempt >= 1 && token->epoch >= 0 &&
-	       record_text_ok(token->key) && record_text_ok(token->run_id) && record_text_ok(token->nonce) && record_text_ok(token->worker) &&
-	       record_text_ok(token->record_id);
+	return store_shard_ok(store, token->shard) && token->key.len > 0 && token->nonce.len > 0 && token->attempt >= 1 &&
+	       token->epoch >= 0 && record_text_ok(token->key) && record_text_ok(token->run_id) && record_text_ok(token->nonce) &&
+	       record_text_ok(token->worker) && record_text_ok(token->record_id);
 }
 
 /* ---- finish ---- */
@@ -55,12 +55,13 @@ static void append_finish(struct store *store, struct call *call, const struct f
 	record_append_started(record, &request->token);
 	call_arg(call, buf_bytes(record));
 	buf_reset(record);
-	record_append_finished(record, &request->token, request->status, request->closed_at_ms ? request->closed_at_ms : now_ms, request->outbox,
-			       &request->publication);
+	record_append_finished(record, &request->token, request->status, request->closed_at_ms ? request->closed_at_ms : now_ms,
+			       request->outbox, &request->publication);
 	call_arg(call, buf_bytes(record));
 }
 
-enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done, void *ctx)
+enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done,
+			    void *ctx)
 {
 	int shard_of[STORE_BATCH_MAX], shards[STORE_BATCH_MAX];
 	uint16_t *order;
@@ -100,7 +101,8 @@ enum mr_status store_finish(struct store *store, const struct finish_request *re
 
 /* ---- release ---- */
 
-static void append_token(struct store *store, struct call *call, struct bytes run_id, int64_t epoch, int64_t attempt, struct bytes last)
+static void append_token(struct store *store, struct call *call, struct bytes run_id, int64_t epoch, int64_t attempt,
+			 struct bytes last)
 {
 	struct buf *text = call_scratch(store);
 
@@ -136,7 +138,8 @@ enum mr_status store_release(struct store *store, const struct claim_token *toke
 
 static bool published_ok(const struct store *store, const struct published_request *request)
 {
-	return store_shard_ok(store, request->shard) && request->key.len > 0 && record_text_ok(request->key) && record_text_ok(request->run_id);
+	return store_shard_ok(store, request->shard) && request->key.len > 0 && record_text_ok(request->key) &&
+	       record_text_ok(request->run_id);
 }
 
 static void append_published(struct store *store, struct call *call, const struct published_request *request)
@@ -152,7 +155,8 @@ static void append_published(struct store *store, struct call *call, const struc
 	call_arg(call, buf_bytes(text));
 }
 
-enum mr_status store_published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done, void *ctx)
+enum mr_status store_published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done,
+			       void *ctx)
 {
 	if (n == 0 || n > STORE_BATCH_MAX)
 		return MR_EINVAL;

@@ -88,7 +88,8 @@ static void sweep_answered(struct store *store, struct call *call, enum mr_statu
 	call->done.sweep(call->ctx, status, status == MR_OK ? swept : NULL, status == MR_OK ? n : 0);
 }
 
-enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done, void *ctx)
+enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done,
+			   void *ctx)
 {
 	if (!limit_ok(store, shard, limit))
 		return MR_EINVAL;

@@ -22,7 +22,8 @@ static void lease_answer_parse(struct bytes text, int shard, struct lease_answer
 {
 	char letter = text.len ? text.data[0] : '?';
 
-	*ret = (struct lease_answer){.shard = shard, .ready = letter == '1', .buried = letter == 'x', .recovery_nonce = BYTES_LIT("")};
+	*ret = (struct lease_answer){
+		.shard = shard, .ready = letter == '1', .buried = letter == 'x', .recovery_nonce = BYTES_LIT("")};
 	if (letter == '0')
 		ret->recovery_nonce = (struct bytes){text.data + 1, text.len - 1};
 }
@@ -40,7 +41,8 @@ static void lease_answered(struct store *store, struct call *call, enum mr_statu
 	call->done.lease(call->ctx, MR_OK, answers, call->n);
 }
 
-enum mr_status store_lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n, store_lease_fn *done, void *ctx)
+enum mr_status store_lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n,
+			   store_lease_fn *done, void *ctx)
 {
 	if (!shards_ok(store, worker, shards, n))
 		return MR_EINVAL;
@@ -68,7 +70,8 @@ enum mr_status store_lease(struct store *store, struct bytes worker, const int *
 	return store_submit(store, call);
 }
 
-enum mr_status store_lease_end(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done, void *ctx)
+enum mr_status store_lease_end(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done,
+			       void *ctx)
 {
 	if (!shards_ok(store, worker, shards, n))
 		return MR_EINVAL;

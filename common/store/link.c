@@ -20,7 +20,8 @@ enum mr_status link_check(const struct redis_url *url, struct mr_error *err)
 {
 #ifndef MR_HAVE_HIREDIS_SSL
 	if (url->tls)
-		return mr_error_set(err, MR_EINVAL, "redis", "rediss:// needs hiredis 1.0 or newer, built with TLS; expected redis:// or unix://");
+		return mr_error_set(err, MR_EINVAL, "redis",
+				    "rediss:// needs hiredis 1.0 or newer, built with TLS; expected redis:// or unix://");
 #else
 	(void)url;
 	(void)err;

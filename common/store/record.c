@@ -110,8 +110,8 @@ static void append_publication(struct buf *out, const struct store_publication *
 	buf_append_bytes(out, publication->value);
 }
 
-void record_append_finished(struct buf *out, const struct claim_token *token, enum result_status status, int64_t closed_at_ms, bool unconfirmed,
-			    const struct store_publication *publication)
+void record_append_finished(struct buf *out, const struct claim_token *token, enum result_status status, int64_t closed_at_ms,
+			    bool unconfirmed, const struct store_publication *publication)
 {
 	append_token(out, 'F', token);
 	record_append_int(out, (int64_t)status);
@@ -182,7 +182,8 @@ bool publication_parse(struct bytes text, struct arena *arena, struct store_publ
 	text.data++, text.len--;
 	if ((flags & ~(unsigned)(PUBLICATION_REPLY | PUBLICATION_HEADERS)) != PUBLICATION_PLAIN)
 		return false;
-	if ((flags & PUBLICATION_REPLY) && (!take_sized(&text, &publication.reply_topic) || !take_sized(&text, &publication.reply_key)))
+	if ((flags & PUBLICATION_REPLY) &&
+	    (!take_sized(&text, &publication.reply_topic) || !take_sized(&text, &publication.reply_key)))
 		return false;
 	if ((flags & PUBLICATION_HEADERS) && !take_headers(&text, arena, &publication.headers))
 		return false;

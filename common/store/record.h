@@ -29,8 +29,8 @@ bool record_parse(struct bytes text, struct record *ret);
 /* R as a claim writes it, and as finish expects to find it. */
 void record_append_started(struct buf *out, const struct claim_token *token);
 /* F, with the publication. */
-void record_append_finished(struct buf *out, const struct claim_token *token, enum result_status status, int64_t closed_at_ms, bool unconfirmed,
-			    const struct store_publication *publication);
+void record_append_finished(struct buf *out, const struct claim_token *token, enum result_status status, int64_t closed_at_ms,
+			    bool unconfirmed, const struct store_publication *publication);
 /* A number; a TAB and a text; a TAB and a number. */
 void record_append_number(struct buf *out, int64_t number);
 void record_append_field(struct buf *out, struct bytes text);

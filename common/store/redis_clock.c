@@ -28,7 +28,8 @@ void redis_clock_sample(struct redis_clock *clock, int64_t time_ms, int64_t sent
 	struct redis_clock sample = {true, time_ms, sent_us, received_us};
 	bool tighter = received_us - sent_us <= clock->received_us - clock->sent_us;
 	bool stale = received_us - clock->received_us > SAMPLE_KEPT_US;
-	bool contradicted = redis_clock_upper_ms(clock, received_us) < time_ms || redis_clock_lower_ms(clock, sent_us) > time_ms + 1;
+	bool contradicted = redis_clock_upper_ms(clock, received_us) < time_ms ||
+			    redis_clock_lower_ms(clock, sent_us) > time_ms + 1;
 
 	if (!clock->known || tighter || stale || contradicted)
 		*clock = sample;

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What answers tell about Redis' clock: each was read there at some moment between sending the call and receiving its answer. Zero-initialise. */
+/* What answers tell about Redis' clock: each was read there at some moment between sending the call and receiving its answer.
+ * Zero-initialise. */
 struct redis_clock {
 	bool known;
 	int64_t time_ms; /* as told, cut to whole ms */

@@ -6,7 +6,8 @@
 
 #include "millrace/status.h"
 
-/* redis://[[user]:password@]host[:port][/db], rediss:// the same over TLS, unix:///path[?db=N]; user and password percent-encoded. */
+/* redis://[[user]:password@]host[:port][/db], rediss:// the same over TLS, unix:///path[?db=N]; user and password
+ * percent-encoded. */
 struct redis_url {
 	bool tls;
 	char *path; /* of a unix socket, else NULL */

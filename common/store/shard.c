@@ -60,7 +60,8 @@ static void status_answered(struct store *store, struct call *call, enum mr_stat
 	call->done.status(call->ctx, MR_OK, &answer);
 }
 
-static struct call *status_call(struct store *store, enum store_script script, int shard, size_t n_args, store_status_fn *done, void *ctx)
+static struct call *status_call(struct store *store, enum store_script script, int shard, size_t n_args, store_status_fn *done,
+				void *ctx)
 {
 	static const char *const kinds[] = {"m", "p", "w", "b", "h", "T", "o"};
 	struct call *call = call_new(store, script, 7, n_args);
@@ -92,7 +93,8 @@ enum mr_status store_recover(struct store *store, int shard, struct bytes nonce,
 
 /* ---- the steps that need the nonce ---- */
 
-static struct call *outcome_call(struct store *store, enum store_script script, size_t n_keys, size_t n_args, store_done_fn *done, void *ctx)
+static struct call *outcome_call(struct store *store, enum store_script script, size_t n_keys, size_t n_args, store_done_fn *done,
+				 void *ctx)
 {
 	struct call *call = call_new(store, script, n_keys, n_args);
 
@@ -114,12 +116,15 @@ static void append_restore(struct store *store, struct call *call, const struct 
 	/* Of no nonce: whoever still holds the attempt is stale. */
 	struct claim_token token = {.run_id = request->run_id, .attempt = request->attempt};
 
-	record_append_finished(record, &token, request->status, request->closed_at_ms > 0 ? request->closed_at_ms : 0, false, &request->publication);
+	record_append_finished(record, &token, request->status, request->closed_at_ms > 0 ? request->closed_at_ms : 0, false,
+			       &request->publication);
 	call_arg(call, buf_bytes(record));
 	call_arg(call, request->key);
+	call_arg_int(call, (int64_t)request->publication.value.len);
 }
 
-enum mr_status store_restore(struct store *store, int shard, struct bytes nonce, const struct restore_request *requests, size_t n, store_done_fn *done, void *ctx)
+enum mr_status store_restore(struct store *store, int shard, struct bytes nonce, const struct restore_request *requests, size_t n,
+			     store_done_fn *done, void *ctx)
 {
 	static const char *const kinds[] = {"m", "b", "o", "x"};
 
@@ -129,7 +134,7 @@ enum mr_status store_restore(struct store *store, int shard, struct bytes nonce,
 
 	for (size_t i = 0; i < n; i++)
 		n_sent += restore_ok(&requests[i]);
-	struct call *call = outcome_call(store, SCRIPT_restore, 4 + n_sent, 1 + 2 * n_sent, done, ctx);
+	struct call *call = outcome_call(store, SCRIPT_restore, 4 + n_sent, 1 + 3 * n_sent, done, ctx);
 
 	for (size_t i = 0; i < 4; i++)
 		call_key(store, call, shard, kinds[i], BYTES_NONE);
@@ -145,8 +150,8 @@ enum mr_status store_restore(struct store *store, int shard, struct bytes nonce,
 	return store_submit(store, call);
 }
 
-enum mr_status store_vouch(struct store *store, int shard, struct bytes nonce, int64_t journal_offset, int64_t results_tip, int64_t control_offset, store_done_fn *done,
-			   void *ctx)
+enum mr_status store_vouch(struct store *store, int shard, struct bytes nonce, int64_t journal_offset, int64_t results_tip,
+			   int64_t control_offset, store_done_fn *done, void *ctx)
 {
 	if (!store_shard_ok(store, shard))
 		return MR_EINVAL;

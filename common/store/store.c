@@ -37,7 +37,8 @@ static enum mr_status config_check(const struct store_config *config, struct mr_
 	return MR_OK;
 }
 
-enum mr_status store_new(const struct store_config *config, const struct store_callbacks *callbacks, struct store **ret, struct mr_error *err)
+enum mr_status store_new(const struct store_config *config, const struct store_callbacks *callbacks, struct store **ret,
+			 struct mr_error *err)
 {
 	struct redis_url url;
 	enum mr_status status = config_check(config, err);

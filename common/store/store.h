@@ -7,15 +7,17 @@
 #include "task/task.h"
 
 /*
- * Redis as the cores see it: one call per transition of design.md 5, each one script (scripts/<name>.lua), batched over many tasks.
- * Non-blocking: a call is queued, its callback runs inside store_poll() with the answers or with MR_EREDIS. After a lost connection every call that
- * was under way is sent again with the same arguments (all scripts are idempotent by their nonces), and a call that Redis refuses for now (loading, busy,
- * read-only, out of memory, ...) is sent again after a while. So a callback sees MR_EREDIS only on store_free, where Redis refuses the call for good (an
- * ACL, a foreign value under one of our keys), and for calls that are not worth repeating (lease, tip) when the connection is lost.
- * A call returns MR_OK where it was queued; MR_EINVAL for a batch of 0 or over STORE_BATCH_MAX, a shard out of range, or a text with control characters;
- * MR_EFULL at the bound of the queue. The callback runs for MR_OK only. Callbacks may make calls, but not store_free or store_poll.
- * Arguments are copied when the call is made; answers are borrowed until the callback returns. Calls that are queued go out with the next store_poll(),
- * whatever its revents: one more store_poll() before poll(2) saves a round of the loop. One thread. Programs ignore SIGPIPE.
+ * Redis as the cores see it: one call per transition of design.md 5, each one script (scripts/<name>.lua), batched over many
+ * tasks. Non-blocking: a call is queued, its callback runs inside store_poll() with the answers or with MR_EREDIS. After a
+ * lost connection every call that was under way is sent again with the same arguments (all scripts are idempotent by their
+ * nonces), and a call that Redis refuses for now (loading, busy, read-only, out of memory, ...) is sent again after a while.
+ * So a callback sees MR_EREDIS only on store_free, where Redis refuses the call for good (an ACL, a foreign value under one
+ * of our keys), and for calls that are not worth repeating (lease, tip) when the connection is lost.
+ * A call returns MR_OK where it was queued; MR_EINVAL for a batch of 0 or over STORE_BATCH_MAX, a shard out of range, or a
+ * text with control characters; MR_EFULL at the bound of the queue. The callback runs for MR_OK only. Callbacks may make
+ * calls, but not store_free or store_poll. Arguments are copied when the call is made; answers are borrowed until the
+ * callback returns. Calls that are queued go out with the next store_poll(), whatever its revents: one more store_poll()
+ * before poll(2) saves a round of the loop. One thread. Programs ignore SIGPIPE.
  *
  * Keys of shard s, with P = prefix and hash tag {s}:
  *   P{s}m   string  readiness marker: "1" or "0" (ready, recovering), run_id (40), master_replid (40), nonce
@@ -29,25 +31,30 @@
  *   P{s}x:N list    task keys that finished in time slice N (their retention ends together)
  *
  * Task records are one line of TAB-separated fields (ids contain no control characters), then for F a newline and bytes:
- *   R run epoch attempt nonce worker record_id started_at_ms lost journalled flags replies   STARTED   (flags: c cancel, p pause, r reset, l taken over as lost)
- *   S run epoch attempt record_id journal_offset lost flags replies                          SCHEDULED (record_id: who may claim it; empty: who carries this attempt)
+ *   R run epoch attempt nonce worker record_id started_at_ms lost journalled flags replies   STARTED
+ *   S run epoch attempt record_id journal_offset lost flags replies                          SCHEDULED
  *   B run epoch attempt due_ms journal_offset lost flags replies                             BACKING_OFF
- *   W run epoch attempt due_ms journal_offset lost flags replies                             WAITING
- *   F run epoch attempt nonce status closed_at_ms unconfirmed replies\n<publication>          terminal; publication as store_publication_* writes it
- * journalled, journal_offset: offset of the journal record that carries the task; empty where there is none, "j" where it is not known.
+ *   W run epoch attempt due_ms journal_offset lost flags replies                             WAITING (due -1: until told)
+ *   F run epoch attempt nonce status closed_at_ms unconfirmed replies\n<publication>         terminal (record.c has the form)
+ * flags: c cancel, p pause, r reset requested; l (of R) taken over as lost, not to be run.
+ * record_id: of R the task record that the claim was for; of S the record that gave its claim back, and may have it again.
+ * journalled, journal_offset: offset of the journal record that carries the task; empty where there is none, "j" where it is
+ * not known.
  * replies: reply topics added by further publications of the task: "topic<US>key" joined by <RS>, at most 8.
  */
 struct store;
 
 /* The scripts' names, for statistics and logs. */
+/* clang-format off */
 #define STORE_SCRIPT_MAP(XX)                                                                                                \
-	XX(claim) XX(finish) XX(release) XX(lease) XX(leave) XX(reassert) XX(bury) XX(apply) XX(fire) XX(published) XX(sweep) XX(recover) XX(restore) \
-		XX(vouch) XX(tip) XX(expire) XX(look) XX(view)
+	XX(claim) XX(finish) XX(release) XX(published) XX(lease) XX(leave) XX(reassert) XX(bury) XX(apply) XX(fire) XX(sweep)   \
+	XX(expire) XX(look) XX(recover) XX(restore) XX(vouch) XX(tip) XX(view)
+/* clang-format on */
 
 #define STORE_BATCH_MAX 512
 
 struct store_config {
-	const char *url;    /* redis://[[user]:password@]host[:port][/db], unix:///path, rediss:// */
+	const char *url; /* redis://[[user]:password@]host[:port][/db], unix:///path, rediss:// */
 	const char *prefix;
 	int shards;
 	int connect_timeout_ms; /* 0 = 1000 */
@@ -57,12 +64,14 @@ struct store_config {
 
 struct store_callbacks {
 	void *ctx;
-	/* Connected (MR_OK) or lost (MR_EREDIS), with a sentence. Logs and health; the store reconnects by itself (50 ms to 1 s). */
+	/* Connected (MR_OK) or lost (MR_EREDIS), with a sentence. Logs and health; the store reconnects by itself (after 50 ms
+	 * to 1 s). */
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };
 
 /* Does not connect yet. MR_EINVAL: a URL that is not understood, rediss:// where hiredis has no TLS. */
-enum mr_status store_new(const struct store_config *config, const struct store_callbacks *callbacks, struct store **ret, struct mr_error *err);
+enum mr_status store_new(const struct store_config *config, const struct store_callbacks *callbacks, struct store **ret,
+			 struct mr_error *err);
 void store_free(struct store *store);
 /* For poll(2): fd (-1 while waiting to reconnect), the events wanted, and when to call store_poll at the latest. */
 int store_fd(const struct store *store);
@@ -71,11 +80,13 @@ int64_t store_deadline_us(const struct store *store);
 void store_poll(struct store *store, short revents, int64_t now_mono_us);
 bool store_connected(const struct store *store);
 size_t store_pending(const struct store *store); /* calls queued or under way */
-/* Refuses a server whose maxmemory-policy is not noeviction (where it may be asked) or older than Redis 7.0. Blocking; start-up only, on a connection of its own. */
+/* Refuses a server whose maxmemory-policy is not noeviction (where it may be asked) or older than Redis 7.0. Blocking;
+ * start-up only, on a connection of its own. */
 enum mr_status store_check(const struct store_config *config, int timeout_ms, struct mr_error *err);
 
-/* Redis' clock at `now_mono_us` by what its answers told (each reads the clock somewhere between send and receipt). The first is never ahead of the true
- * one, the second never behind it; they differ by a round trip and 1 ms. A due time = store_time_upper_ms() + delay is never early. 0 before the first answer. */
+/* Redis' clock at `now_mono_us` by what its answers told (each reads the clock somewhere between send and receipt). The first
+ * is never ahead of the true one, the second never behind it; they differ by a round trip and 1 ms. A due time =
+ * store_time_upper_ms() + delay is never early. 0 before the first answer. */
 int64_t store_time_ms(const struct store *store, int64_t now_mono_us);
 int64_t store_time_upper_ms(const struct store *store, int64_t now_mono_us);
 
@@ -87,16 +98,16 @@ struct store_publication {
 	struct headers headers;
 };
 
-/* ---- 3 claim -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- 3 claim ---- */
 
 struct claim_request {
 	struct bytes key;
 	int shard;
 	struct bytes run_id;
-	int64_t epoch, attempt;  /* of the record (headers; else 0, 1) */
+	int64_t epoch, attempt; /* of the record (headers; else 0, 1) */
 	struct bytes record_id;
-	struct bytes nonce;      /* unique per claim (made before the call, the same on a repetition) */
-	int64_t max_attempts;    /* effective; 0 = unlimited */
+	struct bytes nonce;                  /* unique per claim (made before the call, the same on a repetition) */
+	int64_t max_attempts;                /* effective; 0 = unlimited */
 	struct bytes reply_topic, reply_key; /* added to the task where the answer is BUSY */
 	enum id_reuse_policy reuse;
 	enum id_conflict_policy conflict;
@@ -106,7 +117,7 @@ struct claim_request {
 
 enum claim_verdict {
 	CLAIM_RUN,       /* yours: epoch, attempt (n+1 after a first loss: lost = 1) */
-	CLAIM_LOST,      /* attempt n of a dead worker, now under your nonce: report it lost (retry by backoff or finish by the policy) */
+	CLAIM_LOST,      /* attempt n of a dead worker, now under your nonce: report it lost (retry by backoff, or finish) */
 	CLAIM_WAIT,      /* same record, its owner lives: keep it unsettled and ask again */
 	CLAIM_BUSY,      /* another publication of the task is known: settle; its result will come */
 	CLAIM_FINISHED,  /* publication: publish the stored result again, then settle */
@@ -114,7 +125,7 @@ enum claim_verdict {
 	CLAIM_STALE,     /* older attempt, epoch or run: settle */
 	CLAIM_CANCELED,  /* cancel came first: finish as CANCELED under your nonce */
 	CLAIM_REJECTED,  /* id policy: answer this publication with a rejection (reject_running tells which), settle */
-	CLAIM_NOT_READY, /* the shard is not vouched for, or this worker has no lease in it: hold the task, re-assert, ask again */
+	CLAIM_NOT_READY, /* shard not vouched for, or no lease of this worker in it: hold the task, re-assert, ask again */
 	CLAIM_BURIED,    /* this incarnation was declared dead: begin a new one */
 };
 
@@ -132,9 +143,10 @@ struct claim_answer {
 
 typedef void store_claim_fn(void *ctx, enum mr_status status, const struct claim_answer *answers, size_t n);
 /* Requests of any shards; one script call (one per slot on Cluster). At most 512. */
-enum mr_status store_claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n, store_claim_fn *done, void *ctx);
+enum mr_status store_claim(struct store *store, struct bytes worker, const struct claim_request *requests, size_t n,
+			   store_claim_fn *done, void *ctx);
 
-/* ---- 5 outcome ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- 5 outcome ---- */
 
 /* The fencing token of an attempt that one holds, as the claim gave it. */
 struct claim_token {
@@ -153,12 +165,13 @@ struct claim_token {
 struct finish_request {
 	struct claim_token token;
 	enum result_status status;
-	bool outbox; /* a journal record exists or was sent: keep an outbox entry until store_published */
+	bool outbox;          /* a journal record exists or was sent: keep an outbox entry until store_published */
 	int64_t closed_at_ms; /* by Redis' clock; 0 = store_time_ms */
 	struct store_publication publication;
 };
 enum finish_verdict {
-	FINISH_OK,    /* stored (or was already, by this token): publish. Also where Redis lost the claim, or fell back to a state before it */
+	/* Stored (or was already, by this token): publish. Also where Redis lost the claim, or fell back to a state before it. */
+	FINISH_OK,
 	FINISH_STALE, /* another attempt holds or ended the task: drop the result */
 };
 struct finish_answer {
@@ -166,60 +179,69 @@ struct finish_answer {
 	struct bytes replies; /* reply topics that further publications asked for: store_replies_next */
 };
 typedef void store_finish_fn(void *ctx, enum mr_status status, const struct finish_answer *answers, size_t n);
-enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done, void *ctx);
+enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done,
+			    void *ctx);
 
-/* Gives back claims that did not start, without using up an attempt; the supervisor also those of an incarnation that ended. An attempt taken over
- * as LOST goes back as lost: whoever gets the record next is told LOST again. */
+/* Gives back claims that did not start, without using up an attempt; the supervisor also those of an incarnation that ended.
+ * An attempt taken over as LOST goes back as lost: whoever gets the record next is told LOST again. */
 typedef void store_done_fn(void *ctx, enum mr_status status);
 enum mr_status store_release(struct store *store, const struct claim_token *tokens, size_t n, store_done_fn *done, void *ctx);
 
 /* Iterates over `replies`; false at the end. */
 bool store_replies_next(struct bytes *replies, struct bytes *ret_topic, struct bytes *ret_key);
 
-/* ---- leases and recovery, worker's side --------------------------------------------------------------------------------------------------- */
+/* ---- leases and recovery, worker's side ---- */
 
 struct lease_answer {
 	int shard;
 	bool ready;
-	bool buried;                /* this incarnation is declared dead in this shard */
+	bool buried;                 /* this incarnation is declared dead in this shard */
 	struct bytes recovery_nonce; /* not ready: "" where the scheduler has not begun */
 };
 typedef void store_lease_fn(void *ctx, enum mr_status status, const struct lease_answer *answers, size_t n);
-/* Raises the worker's counter in these shards and registers it where it is missing (never where it is buried). `seen`: per shard the recovery nonce under which everything
- * that runs has been re-asserted ("" = none): only with it the lease counts for the barrier. */
-enum mr_status store_lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n, store_lease_fn *done, void *ctx);
+/* Raises the worker's counter in these shards and registers it where it is missing (never where it is buried). `seen`: per
+ * shard the recovery nonce under which everything that runs has been re-asserted ("" = none): only with it the lease counts
+ * for the barrier. */
+enum mr_status store_lease(struct store *store, struct bytes worker, const int *shards, const struct bytes *seen, size_t n,
+			   store_lease_fn *done, void *ctx);
 /* Drain: removes the leases. */
-enum mr_status store_lease_end(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done, void *ctx);
+enum mr_status store_lease_end(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done,
+			       void *ctx);
 /* Writes back claims after a loss of Redis: highest (epoch, attempt) wins, terminal wins over all. */
 enum mr_status store_reassert(struct store *store, const struct claim_token *tokens, size_t n, store_done_fn *done, void *ctx);
 /* Supervisor or scheduler: this incarnation is dead in these shards. */
 enum mr_status store_bury(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done, void *ctx);
 
-/* ---- scheduler --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scheduler ---- */
 
 struct shard_status {
-	enum shard_state { SHARD_READY, SHARD_UNKNOWN, SHARD_RECOVERING } state; /* UNKNOWN: no marker of this server; RECOVERING: a recovery nonce is in place */
+	enum shard_state {
+		SHARD_READY,
+		SHARD_UNKNOWN,    /* no marker of this server */
+		SHARD_RECOVERING, /* a recovery nonce is in place */
+	} state;
 	int64_t journal_offset; /* -1 = none stored */
 	int64_t results_tip;
 	int64_t control_offset;
-	int64_t now_ms;         /* Redis' clock */
-	int64_t next_due_ms;    /* lowest score of the timer sets, -1 = none */
-	int64_t outbox;         /* entries */
-	struct bytes nonce;     /* of the marker */
+	int64_t now_ms;      /* Redis' clock */
+	int64_t next_due_ms; /* lowest score of the timer sets, -1 = none */
+	int64_t outbox;      /* entries */
+	struct bytes nonce;  /* of the marker */
 	const struct lease {
 		struct bytes worker;
 		int64_t counter;
 		struct bytes seen; /* the recovery nonce under which the worker has re-asserted */
-	} *leases;
+	} * leases;
 	size_t n_leases;
 };
 typedef void store_status_fn(void *ctx, enum mr_status status, const struct shard_status *answer);
 /* Reads the shard's status (script `look`). */
 enum mr_status store_look(struct store *store, int shard, store_status_fn *done, void *ctx);
-/* Step 1: writes the recovery nonce where the marker is missing, of another server, or another scheduler's recovery; answers like look (positions of a
- * former marker are kept and told). */
+/* Step 1: writes the recovery nonce where the marker is missing, of another server, or another scheduler's recovery; answers
+ * like look (positions of a former marker are kept and told). */
 enum mr_status store_recover(struct store *store, int shard, struct bytes nonce, store_status_fn *done, void *ctx);
-/* Step 4: results read from the log; the first of a run wins, terminal wins over all. Only under the nonce. */
+/* Step 4: results read from the log; the first of a run wins, also over what a worker has finished with in
+ * the meantime, terminal wins over all. Only under the nonce. */
 struct restore_request {
 	struct bytes key;
 	struct bytes run_id;
@@ -228,10 +250,11 @@ struct restore_request {
 	int64_t closed_at_ms;
 	struct store_publication publication;
 };
-enum mr_status store_restore(struct store *store, int shard, struct bytes nonce, const struct restore_request *requests, size_t n, store_done_fn *done, void *ctx);
+enum mr_status store_restore(struct store *store, int shard, struct bytes nonce, const struct restore_request *requests, size_t n,
+			     store_done_fn *done, void *ctx);
 /* Step 5: MR_ECONFLICT where nonce or positions are not those of this recovery. */
-enum mr_status store_vouch(struct store *store, int shard, struct bytes nonce, int64_t journal_offset, int64_t results_tip, int64_t control_offset, store_done_fn *done,
-			   void *ctx);
+enum mr_status store_vouch(struct store *store, int shard, struct bytes nonce, int64_t journal_offset, int64_t results_tip,
+			   int64_t control_offset, store_done_fn *done, void *ctx);
 /* Notes the tip of results; ignored unless ready under this nonce. */
 enum mr_status store_tip(struct store *store, int shard, struct bytes nonce, int64_t results_tip, store_done_fn *done, void *ctx);
 
@@ -250,16 +273,17 @@ struct apply_record {
 struct apply_answer {
 	enum apply_verdict {
 		APPLY_DONE,
-		APPLY_STALE,     /* the state is further: nothing to do */
-		APPLY_FINISHED,  /* finished and confirmed: write the tombstone again */
+		APPLY_STALE,    /* the state is further: nothing to do */
+		APPLY_FINISHED, /* finished and confirmed: write the tombstone again */
 	} verdict;
 };
 typedef void store_apply_fn(void *ctx, enum mr_status status, const struct apply_answer *answers, size_t n);
-/* Applies a batch of one shard's journal and moves its offset from `from` to `to` in one step. MR_ECONFLICT: the stored offset is not `from` or the marker is not `nonce`: read
- * the status again. `recovering`: allowed under the recovery nonce (replay), positions are not moved then. No offset stored: `from` is -1. A batch that was
- * applied already (the stored offset is `to`) may come again. n may be 0. */
-enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, bool recovering, int64_t from, int64_t to, const struct apply_record *records, size_t n,
-			   store_apply_fn *done, void *ctx);
+/* Applies a batch of one shard's journal and moves its offset from `from` to `to` in one step. MR_ECONFLICT: the stored
+ * offset is not `from` or the marker is not `nonce`: read the status again. `recovering`: allowed under the recovery nonce
+ * (replay), positions are not moved then. No offset stored: `from` is -1. A batch that was applied already (the stored offset
+ * is `to`) may come again. n may be 0. */
+enum mr_status store_apply(struct store *store, int shard, struct bytes nonce, bool recovering, int64_t from, int64_t to,
+			   const struct apply_record *records, size_t n, store_apply_fn *done, void *ctx);
 
 struct fired {
 	struct bytes key;
@@ -269,8 +293,10 @@ struct fired {
 	int64_t journal_offset; /* of the record that holds the task */
 	struct bytes replies;
 };
-typedef void store_fire_fn(void *ctx, enum mr_status status, const struct fired *fired, size_t n, int64_t next_due_ms, int64_t now_ms);
-/* Up to `limit` due backoff entries: BACKING_OFF -> SCHEDULED + outbox entry; entries that are not due by their record are re-armed. */
+typedef void store_fire_fn(void *ctx, enum mr_status status, const struct fired *fired, size_t n, int64_t next_due_ms,
+			   int64_t now_ms);
+/* Up to `limit` due backoff entries: BACKING_OFF -> SCHEDULED + outbox entry; entries that are not due by their record are
+ * re-armed. */
 enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, int limit, store_fire_fn *done, void *ctx);
 
 /* What is in the outbox for longer than `older_ms`. */
@@ -281,9 +307,11 @@ struct swept {
 	struct store_publication publication;
 };
 typedef void store_sweep_fn(void *ctx, enum mr_status status, const struct swept *swept, size_t n);
-enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done, void *ctx);
+enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done,
+			   void *ctx);
 
-/* Clears outbox entries whose publication is acknowledged. Fenced: only while the task is still in that (run, epoch, attempt). Worker and scheduler. */
+/* Clears outbox entries whose publication is acknowledged. Fenced: only while the task is still in that (run, epoch,
+ * attempt). Worker and scheduler. */
 struct published_request {
 	struct bytes key;
 	int shard;
@@ -291,13 +319,15 @@ struct published_request {
 	int64_t epoch, attempt;
 	bool finished;
 };
-enum mr_status store_published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done, void *ctx);
+enum mr_status store_published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done,
+			       void *ctx);
 
 /* Forgets finished tasks whose retention has ended, from the wheel; answers how many went and whether there is more. */
 typedef void store_expire_fn(void *ctx, enum mr_status status, int64_t removed, bool more);
-enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit, store_expire_fn *done, void *ctx);
+enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit,
+			    store_expire_fn *done, void *ctx);
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ---- */
 
 struct task_view {
 	enum view_state { VIEW_NONE, VIEW_STARTED, VIEW_SCHEDULED, VIEW_BACKING_OFF, VIEW_WAITING, VIEW_FINISHED } state;

@@ -15,8 +15,8 @@ struct call_list {
 };
 
 /*
- * A call's way: waiting -> sent -> answered. Back: sent -> again (connection lost, script unknown: goes out first, in the old order) and
- * sent -> later (refused for now) -> again.
+ * A call's way: waiting -> sent -> answered. Back: sent -> again (connection lost, script unknown: goes out first, in the old
+ * order) and sent -> later (refused for now) -> again.
  */
 enum link_state {
 	LINK_DOWN,       /* next: CONNECTING at reconnect_at_us */
@@ -49,10 +49,10 @@ struct store {
 	size_t typical_bytes[SCRIPTS]; /* of the last request, so that the next one is allocated once */
 
 	struct redis_clock clock;
-	struct buf scratch;     /* an argument that is being composed */
-	struct arena arena;     /* what an answer borrows */
-	int *shard_counts;      /* all zero between calls */
-	uint16_t *key_table;    /* claim: finds keys that a batch has twice */
+	struct buf scratch;  /* an argument that is being composed */
+	struct arena arena;  /* what an answer borrows */
+	int *shard_counts;   /* all zero between calls */
+	uint16_t *key_table; /* claim: finds keys that a batch has twice */
 };
 
 /* Queues a finished call: takes it over, or frees it and returns MR_EFULL (or MR_ECLOSED inside store_free). */
@@ -68,6 +68,7 @@ bool store_token_ok(const struct store *store, const struct claim_token *token);
 
 /* Orders n items by shard (stable): *ret_order maps positions to items, `counts` gets the sizes "5 12 3", ret_shards (of
  * STORE_BATCH_MAX) the shards in order; returns how many. The caller has checked the shards; shard_of gives that of an item. */
-size_t group_by_shard(struct store *store, const int *shards, size_t n, uint16_t **ret_order, struct buf *counts, int *ret_shards);
+size_t group_by_shard(struct store *store, const int *shards, size_t n, uint16_t **ret_order, struct buf *counts,
+		      int *ret_shards);
 
 #endif

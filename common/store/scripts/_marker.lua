@@ -1,5 +1,5 @@
--- The identity of the data: which server process, and which history of writes. A failover that comes back to the old server keeps the
--- one, a restart from a snapshot the other.
+-- The identity of the data: which server process, and which history of writes. A failover that comes back to the old server
+-- keeps the one, a restart from a snapshot the other.
 local function identity_of(info)
 	return string.match(info, 'run_id:(%x+)') .. string.match(info, 'master_replid:(%x+)')
 end

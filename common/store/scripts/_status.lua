@@ -1,4 +1,5 @@
--- What `look` and `recover` answer. KEYS: 1 marker, 2 positions, 3 leases, 4 backoff set, 5 heartbeat set, 6 timeout set, 7 outbox
+-- What `look` and `recover` answer. KEYS: 1 marker, 2 positions, 3 leases, 4 backoff set, 5 heartbeat set, 6 timeout set, 7
+-- outbox
 local function status(marker, id)
 	local state, nonce = '?', ''
 	if marker and string.sub(marker, 2, 1 + #id) == id then
@@ -12,6 +13,6 @@ local function status(marker, id)
 		end
 	end
 	local at = redis.call('HMGET', KEYS[2], 'j', 'r', 'c')
-	return {time_ms(), state, nonce, at[1] or '-1', at[2] or '-1', at[3] or '-1', next_due or -1, redis.call('ZCARD', KEYS[7]),
-		redis.call('HGETALL', KEYS[3])}
+	local outbox, leases = redis.call('ZCARD', KEYS[7]), redis.call('HGETALL', KEYS[3])
+	return {time_ms(), state, nonce, at[1] or '-1', at[2] or '-1', at[3] or '-1', next_due or -1, outbox, leases}
 end

@@ -1,5 +1,5 @@
--- The wheel: finished tasks by the time slice in which they ended, so that retention needs no TTL a key. The key of the wheel itself is a
--- sorted set of its slices; each slice is a list.
+-- The wheel: finished tasks by the time slice in which they ended, so that retention needs no TTL a key. The key of the wheel
+-- itself is a sorted set of its slices; each slice is a list.
 local SLICE_MS = 60000
 
 local function wheel_slice(at_ms)

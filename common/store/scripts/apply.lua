@@ -2,7 +2,8 @@
 -- Applies a batch of one shard's journal and moves its offset, in one step. Refused whole when memory is full.
 -- KEYS: 1 marker, 2 positions, 3 backoff set, 4 outbox, 5.. tasks
 -- ARGV: 1 nonce, 2 recovering (0 or 1), 3 from, 4 to (offsets; positions stay where they are while recovering)
---       5.. two a record: kind (B, R, W as the states they make), run, epoch, attempt, due_ms, offset, lost, flags, nonce, worker,
+--       5.. two a record: kind (B, R, W as the states they make), run, epoch, attempt, due_ms, offset, lost, flags, nonce,
+--         worker,
 --       record_id, started_at_ms (TAB-separated); the task key
 -- Returns {now_ms, 'c'} (the marker or the stored offset is another) or {now_ms, 'k', one letter a record}:
 --   k applied   s stale: the state is further   f finished and confirmed: the journal wants its tombstone

@@ -8,7 +8,8 @@
 --       4 a line a task: max_attempts, reuse policy, conflict policy, first loss retries (0 or 1), reply
 --       5.. a task each: the record R if it is nobody's yet
 -- Returns {now_ms, one letter a task, record of each task with a capital letter...}:
---   r RUN as asked    R RUN    L LOST    W WAIT    B BUSY    F FINISHED    H HOLD    S STALE    C CANCELED    J REJECTED (running)
+--   r RUN as asked    R RUN    L LOST    W WAIT    B BUSY    F FINISHED    H HOLD    S STALE    C CANCELED    J REJECTED
+--     (running)
 --   E REJECTED (closed)    s STALE, no state    n NOT_READY    x BURIED
 -- Repeated with the same nonce it answers the same.
 --@include _time.lua
@@ -47,7 +48,8 @@ end
 
 -- Under the claimant's nonce and record.
 local function take(key, want, f, attempt, lost, flags)
-	local record = join({'R', f[2], f[3], attempt, want[5], want[6], want[7], want[8], lost, journalled_of(f), flags, replies_of(f)})
+	local record = join({'R', f[2], f[3], attempt, want[5], want[6], want[7], want[8], lost, journalled_of(f), flags,
+		replies_of(f)})
 	redis.call('SET', key, record)
 	return record
 end
@@ -100,8 +102,9 @@ local function lost_attempt(key, want, ask, f)
 	if has_flag(flags, 'c') then
 		return 'C', take(key, want, f, f[4], f[9], flags)
 	end
-	local max, attempt = tonumber(ask[1]), tonumber(f[4])
-	if ask[4] == '1' and tonumber(f[9]) == 0 and (max == 0 or attempt < max) and not has_flag(flags, 'p') and not has_flag(flags, 'l') then
+	local max, attempt, first = tonumber(ask[1]), tonumber(f[4]), tonumber(f[9]) == 0
+	local held = has_flag(flags, 'p') or has_flag(flags, 'l')
+	if ask[4] == '1' and first and (max == 0 or attempt < max) and not held then
 		return 'R', take(key, want, f, attempt + 1, 1, flags)
 	end
 	if not has_flag(flags, 'l') then

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- 5 outcome, final: marks the task terminal and stores what is to be published, in one step. Needs no readiness: terminal wins over all.
--- The tasks come ordered by shard. S = number of shards, n = number of tasks.
+-- 5 outcome, final: marks the task terminal and stores what is to be published, in one step. Needs no readiness: terminal
+-- wins over all. The tasks come ordered by shard. S = number of shards, n = number of tasks.
 -- KEYS: n tasks, then S times: wheel, outbox, the prefix of task keys
 -- ARGV: 1 tasks of each shard, "5 12 3"
 --       2 '' or one character a task: '1' = keep an outbox entry

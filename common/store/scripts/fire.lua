@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Due entries of the backoff set: BACKING_OFF or WAITING -> SCHEDULED, with an outbox entry until the dispatch is acknowledged. Never early: by
--- the record's own due time and this server's clock.
+-- Due entries of the backoff set: BACKING_OFF or WAITING -> SCHEDULED, with an outbox entry until the dispatch is
+-- acknowledged. Never early: by the record's own due time and this server's clock.
 -- KEYS: 1 marker, 2 backoff set, 3 outbox, 4 the prefix of task keys
 -- ARGV: 1 nonce, 2 limit
--- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', three a task: task key, record S, due_ms...}
+-- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', three a task: task key, record S,
+-- due_ms...}
 --@include _time.lua
 --@include _marker.lua
 --@include _record.lua

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Writes back what a worker runs, after Redis has lost it: the higher of (epoch, attempt, phase) of a run wins, terminal wins over all.
+-- Writes back what a worker runs, after Redis has lost it: the higher of (epoch, attempt, phase) of a run wins, terminal wins
+-- over all.
 -- KEYS: two a task: task, backoff set
 -- ARGV: two a task: the record R of the attempt, the task key
 -- Returns {now_ms}

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Recovery, step 1: writes the recovery nonce, where no scheduler has vouched for the data of this server. A recovery that another scheduler began is
--- taken over; positions stay.
+-- Recovery, step 1: writes the recovery nonce, where no scheduler has vouched for the data of this server. A recovery that
+-- another scheduler began is taken over; positions stay.
 -- KEYS: as `look`
 -- ARGV: 1 nonce
 -- Returns as `look`, afterwards

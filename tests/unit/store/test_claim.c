@@ -21,7 +21,7 @@ struct claim_row {
 	enum id_reuse_policy reuse;
 	bool conflict_fail, first_loss_retries;
 	enum claim_verdict verdict;
-	const char *after; /* NULL: as before */
+	const char *after;               /* NULL: as before */
 	int64_t told_attempt, told_lost; /* 0: not checked */
 	bool reject_running;
 };
@@ -35,24 +35,26 @@ static const struct claim_row rows[] = {
 
 	{"a repeated claim runs again", MINE, .verdict = CLAIM_RUN, .told_attempt = 1},
 	{"a repeated claim of a task canceled meanwhile", "R|run|0|1|n|w1|rec|5|0||c|", .verdict = CLAIM_CANCELED},
-	{"a repeated claim that was lost is lost", "R|run|0|2|n|w1|rec|5|1||l|", .verdict = CLAIM_LOST, .told_attempt = 2, .told_lost = 1},
+	{"a repeated claim that was lost is lost", "R|run|0|2|n|w1|rec|5|1||l|", .verdict = CLAIM_LOST, .told_attempt = 2,
+	 .told_lost = 1},
 	{"the same record waits for its living owner", "R|run|0|1|x|w2|rec|1|0|||", .verdict = CLAIM_WAIT},
 	{"the same record waits for the same worker too", "R|run|0|1|x|w1|rec|1|0|||", .verdict = CLAIM_WAIT},
 	{"the same record need not be kept once journalled", "R|run|0|1|x|w2|rec|1|0|7||", .verdict = CLAIM_BUSY},
 	{"an attempt without an owner ends by its timers", "R|run|0|1|x||rec|1|0|7||", .verdict = CLAIM_BUSY},
 	{"the first loss runs the next attempt", "R|run|0|1|x|w9|rec|1|0|||", .first_loss_retries = true, .verdict = CLAIM_RUN,
 	 .after = "R|run|0|2|n|w1|rec|5|1|||", .told_attempt = 2, .told_lost = 1},
-	{"the first loss keeps journal, replies", "R|run|0|3|x|w9|rec|1|0|9||a=b", .attempt = 3, .first_loss_retries = true, .verdict = CLAIM_RUN,
-	 .after = "R|run|0|4|n|w1|rec|5|1|9||a=b", .told_attempt = 4},
-	{"a loss with a limit that is not reached", "R|run|0|1|x|w9|rec|1|0|||", .max_attempts = 2, .first_loss_retries = true, .verdict = CLAIM_RUN,
-	 .after = "R|run|0|2|n|w1|rec|5|1|||"},
-	{"a loss of the only attempt", "R|run|0|1|x|w9|rec|1|0|||", .max_attempts = 1, .first_loss_retries = true, .verdict = CLAIM_LOST,
-	 .after = "R|run|0|1|n|w1|rec|5|0||l|", .told_attempt = 1},
-	{"a loss that may not be retried", "R|run|0|1|x|w9|rec|1|0|||", .verdict = CLAIM_LOST, .after = "R|run|0|1|n|w1|rec|5|0||l|"},
+	{"the first loss keeps journal, replies", "R|run|0|3|x|w9|rec|1|0|9||a=b", .attempt = 3, .first_loss_retries = true,
+	 .verdict = CLAIM_RUN, .after = "R|run|0|4|n|w1|rec|5|1|9||a=b", .told_attempt = 4},
+	{"a loss with a limit that is not reached", "R|run|0|1|x|w9|rec|1|0|||", .max_attempts = 2, .first_loss_retries = true,
+	 .verdict = CLAIM_RUN, .after = "R|run|0|2|n|w1|rec|5|1|||"},
+	{"a loss of the only attempt", "R|run|0|1|x|w9|rec|1|0|||", .max_attempts = 1, .first_loss_retries = true,
+	 .verdict = CLAIM_LOST, .after = "R|run|0|1|n|w1|rec|5|0||l|", .told_attempt = 1},
+	{"a loss that may not be retried", "R|run|0|1|x|w9|rec|1|0|||", .verdict = CLAIM_LOST,
+	 .after = "R|run|0|1|n|w1|rec|5|0||l|"},
 	{"a second loss backs off", "R|run|0|2|x|w9|rec|1|1|||", .first_loss_retries = true, .verdict = CLAIM_LOST,
 	 .after = "R|run|0|2|n|w1|rec|5|1||l|", .told_attempt = 2, .told_lost = 1},
-	{"what was taken over as lost and lost again stays lost", "R|run|0|1|x|w9|rec|1|0||l|", .first_loss_retries = true, .verdict = CLAIM_LOST,
-	 .after = "R|run|0|1|n|w1|rec|5|0||l|"},
+	{"what was taken over as lost and lost again stays lost", "R|run|0|1|x|w9|rec|1|0||l|", .first_loss_retries = true,
+	 .verdict = CLAIM_LOST, .after = "R|run|0|1|n|w1|rec|5|0||l|"},
 	{"a loss of a canceled attempt", "R|run|0|1|x|w9|rec|1|0||c|", .first_loss_retries = true, .verdict = CLAIM_CANCELED,
 	 .after = "R|run|0|1|n|w1|rec|5|0||c|", .told_attempt = 1},
 	{"a loss of an attempt to be paused", "R|run|0|1|x|w9|rec|1|0||p|", .first_loss_retries = true, .verdict = CLAIM_LOST,
@@ -64,31 +66,41 @@ static const struct claim_row rows[] = {
 	{"a reply is kept once", "R|other|0|1|x|w2|rec2|1|0|||topic=key", .reply = "topic=key", .verdict = CLAIM_BUSY},
 	{"a further reply", "R|other|0|1|x|w2|rec2|1|0|||a=b", .reply = "topic=key", .verdict = CLAIM_BUSY,
 	 .after = "R|other|0|1|x|w2|rec2|1|0|||a=b&topic=key"},
-	{"at most eight replies", "R|other|0|1|x|w2|rec2|1|0|||1=&2=&3=&4=&5=&6=&7=&8=", .reply = "topic=key", .verdict = CLAIM_BUSY},
+	{"at most eight replies", "R|other|0|1|x|w2|rec2|1|0|||1=&2=&3=&4=&5=&6=&7=&8=", .reply = "topic=key",
+	 .verdict = CLAIM_BUSY},
 	{"a second dispatch of the attempt that runs", "R|run|0|2|x|w2|rec2|1|0|||", .attempt = 2, .verdict = CLAIM_BUSY},
 	{"an older attempt", "R|run|0|2|x|w2|rec2|1|0|||", .verdict = CLAIM_STALE},
 	{"an attempt that was not dispatched", "R|run|0|1|x|w2|rec2|1|0|||", .attempt = 2, .verdict = CLAIM_STALE},
 	{"an older epoch", "R|run|1|1|x|w2|rec2|1|0|||", .attempt = 3, .verdict = CLAIM_STALE},
 	{"a late attempt of another run", "R|other|0|2|x|w2|rec2|1|0|||", .attempt = 2, .verdict = CLAIM_STALE},
-	{"a copy that wants no conflict", "R|other|0|1|x|w2|rec2|1|0|||", .conflict_fail = true, .verdict = CLAIM_REJECTED, .reject_running = true},
+	{"a copy that wants no conflict", "R|other|0|1|x|w2|rec2|1|0|||", .conflict_fail = true, .verdict = CLAIM_REJECTED,
+	 .reject_running = true},
 	{"a copy of the same run is no conflict", "R|run|0|1|x|w2|rec2|1|0|||", .conflict_fail = true, .verdict = CLAIM_BUSY},
 
-	{"the dispatched attempt runs", "S|run|0|2||7|0||a=b", .attempt = 2, .verdict = CLAIM_RUN, .after = "R|run|0|2|n|w1|rec|5|0|7||a=b", .told_attempt = 2},
-	{"a released record runs again", "S|run|0|2|rec||1||", .attempt = 1, .verdict = CLAIM_RUN, .after = "R|run|0|2|n|w1|rec|5|1|||", .told_attempt = 2,
-	 .told_lost = 1},
-	{"a second dispatch of a released attempt", "S|run|0|2|rec2|7|0||", .attempt = 2, .verdict = CLAIM_RUN, .after = "R|run|0|2|n|w1|rec|5|0|7||"},
+	{"the dispatched attempt runs", "S|run|0|2||7|0||a=b", .attempt = 2, .verdict = CLAIM_RUN,
+	 .after = "R|run|0|2|n|w1|rec|5|0|7||a=b", .told_attempt = 2},
+	{"a released record runs again", "S|run|0|2|rec||1||", .attempt = 1, .verdict = CLAIM_RUN,
+	 .after = "R|run|0|2|n|w1|rec|5|1|||", .told_attempt = 2, .told_lost = 1},
+	{"a second dispatch of a released attempt", "S|run|0|2|rec2|7|0||", .attempt = 2, .verdict = CLAIM_RUN,
+	 .after = "R|run|0|2|n|w1|rec|5|0|7||"},
 	{"the original record after a backoff", "S|run|0|2||7|0||", .verdict = CLAIM_STALE},
 	{"a later attempt than the scheduled one", "S|run|0|2||7|0||", .attempt = 3, .verdict = CLAIM_STALE},
-	{"a copy of a scheduled task", "S|other|0|2||7|0||", .reply = "t=k", .verdict = CLAIM_BUSY, .after = "S|other|0|2||7|0||t=k"},
-	{"a copy of a scheduled task that wants no conflict", "S|other|0|2||7|0||", .conflict_fail = true, .verdict = CLAIM_REJECTED, .reject_running = true},
-	{"a scheduled task that is canceled", "S|run|0|2||7|0|c|", .attempt = 2, .verdict = CLAIM_CANCELED, .after = "R|run|0|2|n|w1|rec|5|0|7|c|"},
+	{"a copy of a scheduled task", "S|other|0|2||7|0||", .reply = "t=k", .verdict = CLAIM_BUSY,
+	 .after = "S|other|0|2||7|0||t=k"},
+	{"a copy of a scheduled task that wants no conflict", "S|other|0|2||7|0||", .conflict_fail = true,
+	 .verdict = CLAIM_REJECTED, .reject_running = true},
+	{"a scheduled task that is canceled", "S|run|0|2||7|0|c|", .attempt = 2, .verdict = CLAIM_CANCELED,
+	 .after = "R|run|0|2|n|w1|rec|5|0|7|c|"},
 	{"a scheduled task that is paused", "S|run|0|2||7|0|p|", .attempt = 2, .verdict = CLAIM_HOLD},
-	{"cancel comes before pause", "S|run|0|2||7|0|pc|", .attempt = 2, .verdict = CLAIM_CANCELED, .after = "R|run|0|2|n|w1|rec|5|0|7|pc|"},
+	{"cancel comes before pause", "S|run|0|2||7|0|pc|", .attempt = 2, .verdict = CLAIM_CANCELED,
+	 .after = "R|run|0|2|n|w1|rec|5|0|7|pc|"},
 
 	{"the original record while backing off", "B|run|0|2|99|7|0||", .verdict = CLAIM_STALE},
 	{"a record of the attempt that backs off", "B|run|0|2|99|7|0||", .attempt = 2, .verdict = CLAIM_STALE},
-	{"a copy while backing off", "B|other|0|2|99|7|0||", .reply = "t=k", .verdict = CLAIM_BUSY, .after = "B|other|0|2|99|7|0||t=k"},
-	{"a copy while backing off that wants no conflict", "B|other|0|2|99|7|0||", .conflict_fail = true, .verdict = CLAIM_REJECTED, .reject_running = true},
+	{"a copy while backing off", "B|other|0|2|99|7|0||", .reply = "t=k", .verdict = CLAIM_BUSY,
+	 .after = "B|other|0|2|99|7|0||t=k"},
+	{"a copy while backing off that wants no conflict", "B|other|0|2|99|7|0||", .conflict_fail = true,
+	 .verdict = CLAIM_REJECTED, .reject_running = true},
 	{"the original record while waiting", "W|run|0|1|99|7|0||", .verdict = CLAIM_STALE},
 	{"a copy while waiting", "W|other|0|1|99|7|0||", .verdict = CLAIM_BUSY},
 	{"a late attempt of another run while waiting", "W|other|0|1|99|7|0||", .attempt = 2, .verdict = CLAIM_STALE},
@@ -97,12 +109,18 @@ static const struct claim_row rows[] = {
 	{"a late attempt of the run when finished", "F|run|0|2|x|0|9|0|^0v", .attempt = 2, .verdict = CLAIM_FINISHED},
 	{"another run when finished", "F|other|0|1|x|0|9|0|^0v", .verdict = CLAIM_FINISHED},
 	{"a late attempt of another run when finished", "F|other|0|1|x|0|9|0|^0v", .attempt = 2, .verdict = CLAIM_STALE},
-	{"the same run when finished, duplicates rejected", "F|run|0|1|x|0|9|0|^0v", .reuse = REUSE_REJECT_DUPLICATE, .verdict = CLAIM_FINISHED},
-	{"another run when finished, duplicates rejected", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_REJECT_DUPLICATE, .verdict = CLAIM_REJECTED},
-	{"another run when finished, duplicates allowed", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE, .verdict = CLAIM_RUN, .after = MINE},
-	{"duplicates allowed, the old result not published", "F|other|0|1|x|0|9|1|^0v", .reuse = REUSE_ALLOW_DUPLICATE, .verdict = CLAIM_WAIT},
-	{"another run after a success, failed only", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY, .verdict = CLAIM_REJECTED},
-	{"another run after a failure, failed only", "F|other|0|1|x|1|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY, .verdict = CLAIM_RUN, .after = MINE},
+	{"the same run when finished, duplicates rejected", "F|run|0|1|x|0|9|0|^0v", .reuse = REUSE_REJECT_DUPLICATE,
+	 .verdict = CLAIM_FINISHED},
+	{"another run when finished, duplicates rejected", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_REJECT_DUPLICATE,
+	 .verdict = CLAIM_REJECTED},
+	{"another run when finished, duplicates allowed", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE,
+	 .verdict = CLAIM_RUN, .after = MINE},
+	{"duplicates allowed, the old result not published", "F|other|0|1|x|0|9|1|^0v", .reuse = REUSE_ALLOW_DUPLICATE,
+	 .verdict = CLAIM_WAIT},
+	{"another run after a success, failed only", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY,
+	 .verdict = CLAIM_REJECTED},
+	{"another run after a failure, failed only", "F|other|0|1|x|1|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY,
+	 .verdict = CLAIM_RUN, .after = MINE},
 };
 
 static struct bytes or_default(const char *text, struct bytes otherwise)
@@ -199,7 +217,7 @@ static void copies_in_one_batch_run_once(void **state)
 	struct fixture *fx = *state;
 	struct claim_request requests[5];
 	static const char *const runs[] = {"r0", "r1", "r2", "r3", "r4"}, *const records[] = {"c0", "c1", "c2", "c3", "c4"},
-				*const nonces[] = {"m0", "m1", "m2", "m3", "m4"};
+				 *const nonces[] = {"m0", "m1", "m2", "m3", "m4"};
 
 	for (size_t i = 0; i < 5; i++) {
 		requests[i] = fx_request();
@@ -220,7 +238,8 @@ static void copies_in_one_batch_run_once(void **state)
 	}
 }
 
-/* Everything that a batch can hold at once, over shards that are ready and one that is not: the answers keep the order of the requests. */
+/* Everything that a batch can hold at once, over shards that are ready and one that is not: the answers keep the order of the
+ * requests. */
 static void answers_of_many_shards_keep_the_order(void **state)
 {
 	struct fixture *fx = *state;
@@ -237,7 +256,9 @@ static void answers_of_many_shards_keep_the_order(void **state)
 	}
 	answers = fx_claims(fx, FX_WORKER, requests, 40);
 	for (int i = 0; i < 40; i++)
-		assert_int_equal(answers[i].verdict, i == 2 ? CLAIM_FINISHED : i % FX_SHARDS == FX_SHARD ? CLAIM_RUN : CLAIM_NOT_READY);
+		assert_int_equal(answers[i].verdict, i == 2                      ? CLAIM_FINISHED
+						     : i % FX_SHARDS == FX_SHARD ? CLAIM_RUN
+										 : CLAIM_NOT_READY);
 	assert_true(bytes_is(answers[2].publication.value, "stored"));
 	fx_assert_state(fx, "key-6", MINE);
 	fx_assert_state(fx, "key-5", NULL);

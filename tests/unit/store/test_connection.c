@@ -86,7 +86,8 @@ static void wait_until(struct fixture *fx, const int *count, int n)
 static int start(void **state)
 {
 	struct fixture *fx = mem_alloc(sizeof(*fx));
-	struct store_config config = {.call_timeout_ms = CALL_TIMEOUT_MS, .connect_timeout_ms = CALL_TIMEOUT_MS, .queue_max_bytes = 64 * 1024};
+	struct store_config config = {
+		.call_timeout_ms = CALL_TIMEOUT_MS, .connect_timeout_ms = CALL_TIMEOUT_MS, .queue_max_bytes = 64 * 1024};
 
 	fx_start(fx, NULL, &config);
 	fx_reset(fx);
@@ -206,7 +207,12 @@ static void when_memory_is_full_what_ends_goes_on_and_what_begins_waits(void **s
 {
 	struct fixture *fx = *state;
 	struct answers claimed = {0}, finished = {0}, applied = {0};
-	struct apply_record record = {.kind = JOURNAL_BACKOFF, .key = BYTES_LIT("j"), .run_id = BYTES_LIT("run"), .attempt = 2, .due_ms = 1, .offset = 10};
+	struct apply_record record = {.kind = JOURNAL_BACKOFF,
+				      .key = BYTES_LIT("j"),
+				      .run_id = BYTES_LIT("run"),
+				      .attempt = 2,
+				      .due_ms = 1,
+				      .offset = 10};
 	struct claim_token token = fx_token();
 
 	fill(fx, "1mb");

@@ -46,7 +46,8 @@ struct finish_row {
 static const struct finish_row finish_rows[] = {
 	{"the claim as it was", "R|run|0|1|n|w1|rec|5|0|||", false, FINISH_OK, DONE, "", false},
 	{"the claim as it was, outbox", "R|run|0|1|n|w1|rec|5|0|||", true, FINISH_OK, DONE_OUTBOX, "", true},
-	{"replies were added", "R|run|0|1|n|w1|rec|5|0|||a=b", false, FINISH_OK, "F|run|0|1|n|0|1000|0|a=b^0value", "a\037b", false},
+	{"replies were added", "R|run|0|1|n|w1|rec|5|0|||a=b", false, FINISH_OK, "F|run|0|1|n|0|1000|0|a=b^0value", "a\037b",
+	 false},
 	{"a flag was added", "R|run|0|1|n|w1|rec|5|0||c|", false, FINISH_OK, DONE, "", false},
 	{"a journal record was applied meanwhile", "R|run|0|1|n|w1|rec|5|0|7||", false, FINISH_OK, DONE_OUTBOX, "", true},
 	{"the claim was lost", NULL, false, FINISH_OK, DONE, "", false},
@@ -68,7 +69,8 @@ static const struct finish_row finish_rows[] = {
 
 static struct finish_request finish_request(bool outbox)
 {
-	return (struct finish_request){.token = fx_token(), .outbox = outbox, .closed_at_ms = 1000, .publication = {.value = BYTES_LIT("value")}};
+	return (struct finish_request){
+		.token = fx_token(), .outbox = outbox, .closed_at_ms = 1000, .publication = {.value = BYTES_LIT("value")}};
 }
 
 static void check_finish(struct fixture *fx, const struct finish_row *row)
@@ -112,10 +114,12 @@ static void a_claim_of_a_finished_task_returns_its_stored_publication(void **sta
 	struct fixture *fx = *state;
 	struct claim_request claim = fx_request();
 	struct finish_request request = finish_request(false);
-	const struct header headers[] = {{BYTES_LIT("trace"), BYTES_LIT("abc")}, {BYTES_LIT("empty"), BYTES_LIT("")}, {BYTES_LIT("none"), BYTES_NONE}};
+	const struct header headers[] = {
+		{BYTES_LIT("trace"), BYTES_LIT("abc")}, {BYTES_LIT("empty"), BYTES_LIT("")}, {BYTES_LIT("none"), BYTES_NONE}};
 	struct claim_answer answer;
 
-	request.publication = (struct store_publication){BYTES_LIT("{\"a\":\n\1}"), BYTES_LIT("replies"), BYTES_LIT("wf"), {headers, 3}};
+	request.publication =
+		(struct store_publication){BYTES_LIT("{\"a\":\n\1}"), BYTES_LIT("replies"), BYTES_LIT("wf"), {headers, 3}};
 	assert_int_equal(fx_claim(fx, &claim).verdict, CLAIM_RUN);
 	assert_int_equal(fx_finish(fx, &request).verdict, FINISH_OK);
 	answer = fx_claim(fx, &claim);

@@ -70,7 +70,8 @@ static void finish_batch(struct fixture *fx, size_t from)
 {
 	name_batch(from);
 	for (size_t i = 0; i < BATCH; i++) {
-		finishes[i] = (struct finish_request){.token = fx_token(), .closed_at_ms = 1800000000000, .publication = {.value = bytes_of(value)}};
+		finishes[i] = (struct finish_request){
+			.token = fx_token(), .closed_at_ms = 1800000000000, .publication = {.value = bytes_of(value)}};
 		finishes[i].token.key = bytes_of(keys[i]);
 		finishes[i].token.run_id = bytes_of(runs[i]);
 		finishes[i].token.record_id = bytes_of(places[i]);
@@ -84,8 +85,12 @@ static void back_off_batch(struct fixture *fx, size_t from)
 {
 	name_batch(from);
 	for (size_t i = 0; i < BATCH; i++)
-		records[i] = (struct apply_record){.kind = JOURNAL_BACKOFF, .key = bytes_of(keys[i]), .run_id = bytes_of(runs[i]), .attempt = 2,
-						   .due_ms = 1800000000000 + (int64_t)(from + i), .offset = (int64_t)(from + i)};
+		records[i] = (struct apply_record){.kind = JOURNAL_BACKOFF,
+						   .key = bytes_of(keys[i]),
+						   .run_id = bytes_of(runs[i]),
+						   .attempt = 2,
+						   .due_ms = 1800000000000 + (int64_t)(from + i),
+						   .offset = (int64_t)(from + i)};
 	int64_t stored = fx_look(fx, FX_SHARD).journal_offset;
 
 	assert_int_equal(fx_apply(fx, "n1", false, stored, stored + BATCH, records, BATCH, answers), MR_OK);

@@ -55,8 +55,8 @@ static void urls_are_understood(void **state)
 
 		if (redis_url_parse(row->url, &url, NULL) != MR_OK)
 			fail_msg("%s is refused", row->url);
-		if (!same(url.host, row->host) || !same(url.path, row->path) || !same(url.user, row->user) || !same(url.password, row->password) ||
-		    url.port != row->port || url.db != row->db || url.tls != row->tls)
+		if (!same(url.host, row->host) || !same(url.path, row->path) || !same(url.user, row->user) ||
+		    !same(url.password, row->password) || url.port != row->port || url.db != row->db || url.tls != row->tls)
 			fail_msg("%s is misunderstood", row->url);
 		redis_url_deinit(&url);
 	}
@@ -64,9 +64,21 @@ static void urls_are_understood(void **state)
 
 static void wrong_urls_are_refused_without_their_password(void **state)
 {
-	static const char *const wrong[] = {"",		      "http://h",	    "redis:h",		  "redis://h:0",	   "redis://h:65536",
-					    "redis://h:x",    "redis://h/x",	    "redis://hunter2@h",  "redis://:hunter2%4@h",  "redis://:hunter2%00@h",
-					    "redis://[::1",   "redis://[::1]x",	    "unix://relative",	  "unix:///s?base=1",	   "redis://:hunter2@h:x"};
+	static const char *const wrong[] = {"",
+					    "http://h",
+					    "redis:h",
+					    "redis://h:0",
+					    "redis://h:65536",
+					    "redis://h:x",
+					    "redis://h/x",
+					    "redis://hunter2@h",
+					    "redis://:hunter2%4@h",
+					    "redis://:hunter2%00@h",
+					    "redis://[::1",
+					    "redis://[::1]x",
+					    "unix://relative",
+					    "unix:///s?base=1",
+					    "redis://:hunter2@h:x"};
 	struct mr_error err;
 	struct redis_url url;
 
@@ -84,8 +96,14 @@ static void wrong_urls_are_refused_without_their_password(void **state)
 
 static struct claim_token token_of(void)
 {
-	return (struct claim_token){.run_id = BYTES_LIT("run"), .epoch = 1, .attempt = 2, .nonce = BYTES_LIT("n"), .worker = BYTES_LIT("w"),
-				    .record_id = BYTES_LIT("t:0:7"), .started_at_ms = 1234567890123, .lost = 1};
+	return (struct claim_token){.run_id = BYTES_LIT("run"),
+				    .epoch = 1,
+				    .attempt = 2,
+				    .nonce = BYTES_LIT("n"),
+				    .worker = BYTES_LIT("w"),
+				    .record_id = BYTES_LIT("t:0:7"),
+				    .started_at_ms = 1234567890123,
+				    .lost = 1};
 }
 
 static void a_record_reads_back_as_written(void **state)
@@ -109,7 +127,8 @@ static void a_record_reads_back_as_written(void **state)
 
 static void a_publication_reads_back_as_written(void **state)
 {
-	const struct header items[] = {{BYTES_LIT("a"), BYTES_LIT("1\n2\t")}, {BYTES_LIT("b"), BYTES_NONE}, {BYTES_LIT("c"), BYTES_LIT("")}};
+	const struct header items[] = {
+		{BYTES_LIT("a"), BYTES_LIT("1\n2\t")}, {BYTES_LIT("b"), BYTES_NONE}, {BYTES_LIT("c"), BYTES_LIT("")}};
 	const struct store_publication publications[] = {
 		{.value = BYTES_LIT("v")},
 		{.value = BYTES_LIT("")},
@@ -153,9 +172,17 @@ static void a_publication_reads_back_as_written(void **state)
 
 static void foreign_values_are_no_records(void **state)
 {
-	static const char *const foreign[] = {"", "R", "x\trun\t0\t1", "R\trun\t0\t1\tn\tw\trec\t5\t0\t\t", "R\trun\tx\t1\tn\tw\trec\t5\t0\t\t\t",
-					      "R\trun\t0\t1\tn\tw\trec\t5\t0\t\t\t\t", "F\trun\t0\t1\tn\t9\t9\t0\t\n0v", "F\trun\t0\t1\tn\t0\t9999999999999999999\t0\t\n0v",
-					      "S\trun\t0\t1\t\t\t0\t", "B\trun\t0\t1\t\t\t0\t\t", "BR\trun\t0\t1\t5\t\t0\t\t"};
+	static const char *const foreign[] = {"",
+					      "R",
+					      "x\trun\t0\t1",
+					      "R\trun\t0\t1\tn\tw\trec\t5\t0\t\t",
+					      "R\trun\tx\t1\tn\tw\trec\t5\t0\t\t\t",
+					      "R\trun\t0\t1\tn\tw\trec\t5\t0\t\t\t\t",
+					      "F\trun\t0\t1\tn\t9\t9\t0\t\n0v",
+					      "F\trun\t0\t1\tn\t0\t9999999999999999999\t0\t\n0v",
+					      "S\trun\t0\t1\t\t\t0\t",
+					      "B\trun\t0\t1\t\t\t0\t\t",
+					      "BR\trun\t0\t1\t5\t\t0\t\t"};
 	struct record record;
 
 	(void)state;
@@ -228,8 +255,9 @@ static void a_batch_is_ordered_by_shard_and_each_shard_by_the_caller(void **stat
 static void a_configuration_that_cannot_be_is_refused(void **state)
 {
 	static const struct store_config configs[] = {
-		{.url = "redis://", .prefix = NULL, .shards = 1},  {.url = "redis://", .prefix = "a{b}", .shards = 1}, {.url = "redis://", .prefix = "a\n", .shards = 1},
-		{.url = "redis://", .prefix = "a", .shards = 0},   {.url = NULL, .prefix = "a", .shards = 1},	       {.url = "tcp://h", .prefix = "a", .shards = 1},
+		{.url = "redis://", .prefix = NULL, .shards = 1},  {.url = "redis://", .prefix = "a{b}", .shards = 1},
+		{.url = "redis://", .prefix = "a\n", .shards = 1}, {.url = "redis://", .prefix = "a", .shards = 0},
+		{.url = NULL, .prefix = "a", .shards = 1},         {.url = "tcp://h", .prefix = "a", .shards = 1},
 #ifndef MR_HAVE_HIREDIS_SSL
 		{.url = "rediss://h", .prefix = "a", .shards = 1},
 #endif

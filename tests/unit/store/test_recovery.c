@@ -22,8 +22,11 @@ static enum mr_status tip(struct fixture *fx, const char *nonce, int64_t results
 
 static enum mr_status restore(struct fixture *fx, const char *nonce, const char *run, int64_t closed_at_ms, const char *value)
 {
-	struct restore_request request = {
-		.key = BYTES_LIT("k"), .run_id = bytes_of(run), .attempt = 3, .closed_at_ms = closed_at_ms, .publication = {.value = bytes_of(value)}};
+	struct restore_request request = {.key = BYTES_LIT("k"),
+					  .run_id = bytes_of(run),
+					  .attempt = 3,
+					  .closed_at_ms = closed_at_ms,
+					  .publication = {.value = bytes_of(value)}};
 
 	return fx_status(fx, store_restore(fx->store, FX_SHARD, bytes_of(nonce), &request, 1, fx_on_done, fx));
 }
@@ -155,7 +158,9 @@ static const struct restore_row restore_rows[] = {
 	{"of what waits", "W|run|0|4|99|7|0||", "F|run|0|3||0|1000|0|^0log"},
 	{"of another run than what runs", "R|other|0|1|n|w1|rec|5|0|||", "R|other|0|1|n|w1|rec|5|0|||"},
 	{"of another run than what backs off", "B|other|0|1|99|7|0||", "B|other|0|1|99|7|0||"},
-	{"the first of a run wins", "F|run|0|1|n|0|2000|0|^0first", "F|run|0|1|n|0|2000|0|^0first"},
+	{"the first of a run wins", "F|run|0|1||0|2000|0|^0first", "F|run|0|1||0|2000|0|^0first"},
+	{"the same result stays as it is", "F|run|0|3|n|0|2000|1|^0log", "F|run|0|3|n|0|2000|1|^0log"},
+	{"the log wins over another result", "F|run|0|1|n|0|2000|1|a=b^0other", "F|run|0|3||0|1000|0|a=b^0log"},
 	{"of a run that closed before", "F|other|0|1|n|0|2000|0|^0other", "F|other|0|1|n|0|2000|0|^0other"},
 	{"of a run that closed later", "F|other|0|1|n|0|500|0|^0other", "F|run|0|3||0|1000|0|^0log"},
 	{"a result that is not published yet stays", "F|other|0|1|n|0|500|1|^0other", "F|other|0|1|n|0|500|1|^0other"},
@@ -247,9 +252,20 @@ static void what_ran_and_what_finished_survive_a_wipe(void **state)
 	struct fixture *fx = *state;
 	struct claim_request running = fx_request(), finished = fx_request(), parked = fx_request();
 	struct claim_token token = fx_token();
-	struct apply_record journal = {.kind = JOURNAL_STARTED, .key = BYTES_LIT("parked"), .run_id = BYTES_LIT("run"), .attempt = 1, .offset = 4,
-				       .nonce = BYTES_LIT("p"), .worker = BYTES_LIT("w2"), .record_id = BYTES_LIT("prec"), .started_at_ms = 5};
-	struct restore_request result = {.key = BYTES_LIT("done"), .run_id = BYTES_LIT("run"), .attempt = 1, .closed_at_ms = 9, .publication = {.value = BYTES_LIT("v")}};
+	struct apply_record journal = {.kind = JOURNAL_STARTED,
+				       .key = BYTES_LIT("parked"),
+				       .run_id = BYTES_LIT("run"),
+				       .attempt = 1,
+				       .offset = 4,
+				       .nonce = BYTES_LIT("p"),
+				       .worker = BYTES_LIT("w2"),
+				       .record_id = BYTES_LIT("prec"),
+				       .started_at_ms = 5};
+	struct restore_request result = {.key = BYTES_LIT("done"),
+					 .run_id = BYTES_LIT("run"),
+					 .attempt = 1,
+					 .closed_at_ms = 9,
+					 .publication = {.value = BYTES_LIT("v")}};
 	struct apply_answer answer;
 
 	finished.key = BYTES_LIT("done");

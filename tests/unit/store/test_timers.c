@@ -154,7 +154,8 @@ static void an_entry_that_comes_before_its_record_is_armed_again(void **state)
 
 static void an_entry_of_another_state_is_dropped(void **state)
 {
-	static const char *const records[] = {NULL, "R|run|0|2|n|w1|rec|5|0|7||", "S|run|0|2||7|0||", "F|run|0|2|n|0|9|0|^0v", "W|run|0|2|-1|7|0||"};
+	static const char *const records[] = {NULL, "R|run|0|2|n|w1|rec|5|0|7||", "S|run|0|2||7|0||", "F|run|0|2|n|0|9|0|^0v",
+					      "W|run|0|2|-1|7|0||"};
 	struct fixture *fx = *state;
 	struct seen seen = {.fx = fx};
 
@@ -234,7 +235,8 @@ static void what_is_not_confirmed_is_published_again_once_a_sweep(void **state)
 
 static void an_outbox_entry_without_a_need_goes(void **state)
 {
-	static const char *const records[] = {NULL, "R|run|0|2|n|w1|rec|5|0|7||", "B|run|0|2|99|7|0||", "W|run|0|2|99|7|0||", "F|run|0|2|n|0|9|0|^0v"};
+	static const char *const records[] = {NULL, "R|run|0|2|n|w1|rec|5|0|7||", "B|run|0|2|99|7|0||", "W|run|0|2|99|7|0||",
+					      "F|run|0|2|n|0|9|0|^0v"};
 	struct fixture *fx = *state;
 	struct seen seen = {.fx = fx};
 
@@ -267,7 +269,8 @@ static void a_sweep_takes_the_oldest_first(void **state)
 static void finish_many(struct fixture *fx, size_t from, size_t n)
 {
 	char keys[64][16];
-	struct finish_request request = {.token = fx_token(), .closed_at_ms = redis_now_ms(fx), .publication = {.value = BYTES_LIT("v")}};
+	struct finish_request request = {
+		.token = fx_token(), .closed_at_ms = redis_now_ms(fx), .publication = {.value = BYTES_LIT("v")}};
 
 	for (size_t i = 0; i < n; i++) {
 		snprintf(keys[i], sizeof(keys[i]), "f%zu", from + i);
@@ -359,8 +362,16 @@ static void results_from_the_log_expire_by_when_they_closed(void **state)
 	struct fixture *fx = *state;
 	struct seen seen = {.fx = fx};
 	struct restore_request requests[2] = {
-		{.key = BYTES_LIT("old"), .run_id = BYTES_LIT("run"), .attempt = 1, .closed_at_ms = redis_now_ms(fx) - 2 * HOUR_MS, .publication = {.value = BYTES_LIT("v")}},
-		{.key = BYTES_LIT("future"), .run_id = BYTES_LIT("run"), .attempt = 1, .closed_at_ms = INT64_MAX / 16, .publication = {.value = BYTES_LIT("v")}},
+		{.key = BYTES_LIT("old"),
+		 .run_id = BYTES_LIT("run"),
+		 .attempt = 1,
+		 .closed_at_ms = redis_now_ms(fx) - 2 * HOUR_MS,
+		 .publication = {.value = BYTES_LIT("v")}},
+		{.key = BYTES_LIT("future"),
+		 .run_id = BYTES_LIT("run"),
+		 .attempt = 1,
+		 .closed_at_ms = INT64_MAX / 16,
+		 .publication = {.value = BYTES_LIT("v")}},
 	};
 
 	free(REDIS(&fx->server, "DEL", fx_key("m")));

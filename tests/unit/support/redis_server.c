@@ -21,11 +21,11 @@
 #define START_LIMIT_US 20000000
 #define ARGS_MAX 32
 
-#define FAIL(...)                                                                                                           \
-	do {                                                                                                                \
-		fprintf(stderr, "redis-server: " __VA_ARGS__);                                                              \
-		fputc('\n', stderr);                                                                                        \
-		abort();                                                                                                    \
+#define FAIL(...)                                                                                                                \
+	do {                                                                                                                     \
+		fprintf(stderr, "redis-server: " __VA_ARGS__);                                                                   \
+		fputc('\n', stderr);                                                                                             \
+		abort();                                                                                                         \
 	} while (0)
 
 /* ---- a connection of our own: no client library stands between the test and the server ---- */
@@ -127,8 +127,9 @@ char *redis_server_command(const struct redis_server *server, const char *const 
 
 static void run(const struct redis_server *server, const char *const *options)
 {
-	char *args[ARGS_MAX] = {"redis-server", "--port", "0", "--unixsocket", (char *)server->socket, "--dir", (char *)server->dir,
-				"--save", "", "--logfile", "log"};
+	char *args[ARGS_MAX] = {
+		"redis-server", "--port", "0",         "--unixsocket", (char *)server->socket, "--dir", (char *)server->dir,
+		"--save",       "",       "--logfile", "log"};
 	size_t n = 11;
 
 	for (; options && *options; options++) {

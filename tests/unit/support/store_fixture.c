@@ -282,8 +282,8 @@ static void on_apply(void *ctx, enum mr_status status, const struct apply_answer
 	ended(fx, status);
 }
 
-enum mr_status fx_apply(struct fixture *fx, const char *nonce, bool recovering, int64_t from, int64_t to, const struct apply_record *records, size_t n,
-			struct apply_answer *ret)
+enum mr_status fx_apply(struct fixture *fx, const char *nonce, bool recovering, int64_t from, int64_t to,
+			const struct apply_record *records, size_t n, struct apply_answer *ret)
 {
 	fx->answer = ret;
 	return fx_status(fx, store_apply(fx->store, FX_SHARD, bytes_of(nonce), recovering, from, to, records, n, on_apply, fx));

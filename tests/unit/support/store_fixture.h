@@ -7,10 +7,11 @@
 #include "support/redis_server.h"
 
 /*
- * A store on a redis-server of its own, with blocking calls for tests. All tasks lie in one shard, which is ready under the nonce "n1";
- * worker "w1" (that of the tests' tokens) and "w2" have leases, "w9" has none.
+ * A store on a redis-server of its own, with blocking calls for tests. All tasks lie in one shard, which is ready under the
+ * nonce "n1"; worker "w1" (that of the tests' tokens) and "w2" have leases, "w9" has none.
  *
- * Records are written as in store.h, with '|' for TAB and '^' for the newline before the publication: "R|run|0|1|n1|w1|rec|5|0|||", "F|run|0|1|n1|0|1000|0|^0value".
+ * Records are written as in store.h, with '|' for TAB and '^' for the newline before the publication:
+ * "R|run|0|1|n1|w1|rec|5|0|||", "F|run|0|1|n1|0|1000|0|^0value".
  */
 #define FX_SHARDS 4
 #define FX_SHARD 2
@@ -20,10 +21,10 @@
 struct fixture {
 	struct redis_server server;
 	struct store *store;
-	struct arena arena;   /* answers live until fx_reset */
+	struct arena arena; /* answers live until fx_reset */
 	int health_ok, health_lost;
-	char health[512];     /* the last message */
-	bool done;            /* the callback of the last call ran */
+	char health[512]; /* the last message */
+	bool done;        /* the callback of the last call ran */
 	enum mr_status status;
 	void *answer;
 	size_t n;
@@ -58,8 +59,8 @@ const struct claim_answer *fx_claims(struct fixture *fx, struct bytes worker, co
 struct finish_answer fx_finish(struct fixture *fx, const struct finish_request *request);
 void fx_release(struct fixture *fx, const struct claim_token *token);
 void fx_reassert(struct fixture *fx, const struct claim_token *token);
-enum mr_status fx_apply(struct fixture *fx, const char *nonce, bool recovering, int64_t from, int64_t to, const struct apply_record *records, size_t n,
-			struct apply_answer *ret);
+enum mr_status fx_apply(struct fixture *fx, const char *nonce, bool recovering, int64_t from, int64_t to,
+			const struct apply_record *records, size_t n, struct apply_answer *ret);
 /* Callbacks that only note status and that they ran. */
 void fx_on_done(void *ctx, enum mr_status status);
 void fx_on_status(void *ctx, enum mr_status status, const struct shard_status *answer);
