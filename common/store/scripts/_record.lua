@@ -46,10 +46,6 @@ local function has_flag(flags, flag)
 end
 
 -- What R, and S, B, W know alike.
-local function lost_of(f)
-	return f[1] == 'R' and f[9] or f[7]
-end
-
 local function flags_of(f)
 	return f[1] == 'R' and f[11] or f[8]
 end

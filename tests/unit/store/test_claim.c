@@ -238,6 +238,20 @@ static void copies_in_one_batch_run_once(void **state)
 	}
 }
 
+static void a_record_behind_a_stale_copy_in_one_batch_runs(void **state)
+{
+	struct fixture *fx = *state;
+	struct claim_request requests[2] = {fx_request(), fx_request()};
+	const struct claim_answer *answers;
+
+	requests[0].attempt = 2;
+	requests[0].nonce = BYTES_LIT("other");
+	answers = fx_claims(fx, FX_WORKER, requests, 2);
+	assert_int_equal(answers[0].verdict, CLAIM_STALE);
+	assert_int_equal(answers[1].verdict, CLAIM_RUN);
+	fx_assert_state(fx, "k", MINE);
+}
+
 /* Everything that a batch can hold at once, over shards that are ready and one that is not: the answers keep the order of the
  * requests. */
 static void answers_of_many_shards_keep_the_order(void **state)
@@ -312,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup(a_shard_that_is_not_vouched_for_answers_not_ready, reset),
 		cmocka_unit_test_setup(a_worker_without_a_lease_claims_nothing, reset),
 		cmocka_unit_test_setup(copies_in_one_batch_run_once, reset),
+		cmocka_unit_test_setup(a_record_behind_a_stale_copy_in_one_batch_runs, reset),
 		cmocka_unit_test_setup(answers_of_many_shards_keep_the_order, reset),
 		cmocka_unit_test_setup(a_full_batch_is_claimed, reset),
 		cmocka_unit_test_setup(what_would_break_a_record_is_refused, reset),

@@ -250,6 +250,9 @@ static void reassert_wins_over_what_is_older(void **state)
 	token.journalled = true;
 	fx_reassert(fx, &token);
 	fx_assert_state(fx, "k", "R|run|0|2|n|w1|rec|5|0|j||");
+	fx_put(fx, "k", "S|run|0|2||7|0||");
+	fx_reassert(fx, &token);
+	fx_assert_state(fx, "k", "R|run|0|2|n|w1|rec|5|0|7||");
 }
 
 /* ---- published ---- */
@@ -276,7 +279,7 @@ static const struct published_row published_rows[] = {
 	{"a dispatch of a task that backs off again", "B|run|0|3|99|7|0||", 2, false, NULL, true},
 	{"a dispatch of another run", "S|other|0|2||7|0||", 2, false, NULL, true},
 	{"a dispatch of a task that finished", "F|run|0|2|x|0|9|1|^0v", 2, false, NULL, true},
-	{"a result", "F|run|0|2|x|0|9|1|a=b^0v", 2, true, "F|run|0|2|x|0|9|0|a=b^0v", false},
+	{"a result", "F|run|0|2|nonce|4|1234|1|a=b^0v", 2, true, "F|run|0|2|nonce|4|1234|0|a=b^0v", false},
 	{"a result confirmed before", "F|run|0|2|x|0|9|0|^0v", 2, true, NULL, false},
 	{"a result of another run", "F|other|0|2|x|0|9|1|^0v", 2, true, NULL, true},
 	{"a result of a task that runs", "R|run|0|2|x|w2|rec|5|0|7||", 2, true, NULL, true},
