@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -72,8 +73,10 @@ static enum mr_status tls_begin(struct link *link, const struct redis_url *url, 
 {
 	redisSSLContextError error = REDIS_SSL_CTX_NONE;
 
+	const char *file = getenv("SSL_CERT_FILE"); /* as OpenSSL's own tools have it */
+
 	redisInitOpenSSL();
-	link->tls = redisCreateSSLContext(NULL, "/etc/ssl/certs", NULL, NULL, url->host, &error);
+	link->tls = redisCreateSSLContext(file, file ? NULL : "/etc/ssl/certs", NULL, NULL, url->host, &error);
 	if (!link->tls)
 		return mr_error_set(err, MR_EREDIS, "redis", "TLS: %s", redisSSLContextGetError(error));
 	if (redisInitiateSSLWithContext(link->redis, link->tls) != REDIS_OK)

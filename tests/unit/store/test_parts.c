@@ -258,9 +258,6 @@ static void a_configuration_that_cannot_be_is_refused(void **state)
 		{.url = "redis://", .prefix = NULL, .shards = 1},  {.url = "redis://", .prefix = "a{b}", .shards = 1},
 		{.url = "redis://", .prefix = "a\n", .shards = 1}, {.url = "redis://", .prefix = "a", .shards = 0},
 		{.url = NULL, .prefix = "a", .shards = 1},         {.url = "tcp://h", .prefix = "a", .shards = 1},
-#ifndef MR_HAVE_HIREDIS_SSL
-		{.url = "rediss://h", .prefix = "a", .shards = 1},
-#endif
 	};
 	struct store *store = NULL;
 	struct mr_error err;
