@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* The subcommands of `millrace`: each gets the words from its own name on and returns the exit code (program.h). */
+int command_setup(int argc, char **argv);
+
+#endif
