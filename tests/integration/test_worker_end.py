@@ -63,8 +63,8 @@ def test_kill_9_of_a_worker_costs_its_running_tasks_one_attempt_and_nothing_else
     keys = [f"k{number}" for number in range(208)]
     kafka.publish_all("default", [task(key, {"sleep_ms": 3000 if number < 8 else 10}) for number, key in enumerate(keys)])
     exec_log.await_starts(8)
-    ran = exec_log.running()
     first.kill_tree9()
+    ran = exec_log.running()
     stack.scripted_worker(slots=8)
     found = kafka.results().await_keys(keys, limit_s=60)
     exec_log.assert_no_attempt_started_twice()
