@@ -120,12 +120,13 @@ local function started(key, want, ask, f, state, leases)
 	if f[7] ~= want[7] then
 		return other_record(key, want, ask, f), state
 	end
-	-- The very record again. Once journalled it need not be kept; an attempt without an owner ends by its timers only.
-	if redis.call('HEXISTS', leases, f[6]) == 1 then
-		return f[10] ~= '' and 'B' or 'W', state
-	end
+	-- The very record again: kept as long as its owner lives, because a loss of the owner is found by asking for it. An attempt
+	-- without an owner is in the journal, and ends by its timers only.
 	if f[6] == '' then
 		return 'B', state
+	end
+	if redis.call('HEXISTS', leases, f[6]) == 1 then
+		return 'W', state
 	end
 	return lost_attempt(key, want, ask, f)
 end

@@ -39,7 +39,7 @@ static const struct claim_row rows[] = {
 	 .told_lost = 1},
 	{"the same record waits for its living owner", "R|run|0|1|x|w2|rec|1|0|||", .verdict = CLAIM_WAIT},
 	{"the same record waits for the same worker too", "R|run|0|1|x|w1|rec|1|0|||", .verdict = CLAIM_WAIT},
-	{"the same record need not be kept once journalled", "R|run|0|1|x|w2|rec|1|0|7||", .verdict = CLAIM_BUSY},
+	{"the same record waits when journalled, too", "R|run|0|1|x|w2|rec|1|0|7||", .verdict = CLAIM_WAIT},
 	{"an attempt without an owner ends by its timers", "R|run|0|1|x||rec|1|0|7||", .verdict = CLAIM_BUSY},
 	{"the first loss runs the next attempt", "R|run|0|1|x|w9|rec|1|0|||", .first_loss_retries = true, .verdict = CLAIM_RUN,
 	 .after = "R|run|0|2|n|w1|rec|5|1|||", .told_attempt = 2, .told_lost = 1},
