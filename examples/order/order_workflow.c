@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An order as plain code: four steps, each an activity.
+ *
+ *	order-workflow [--order ID]
+ *
+ * Killed at any step and run again with the same ID it starts from the top: what is done already is joined or answered with the
+ * stored result, so nothing is charged twice.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "millrace/client.h"
+
+#define WAIT_MS 60000
+#define DOWN_MS "2000" /* so that charge_card is tried at 0 s, 1 s and 3 s */
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static bool services_run(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* The program beside this one. It ends with us; what it did stays in its folder. */
+static pid_t start_services(const char *path)
+{
+	char program[1024], folder[256];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 32);
+	pid_t pid;
+
+	if (n < 0)
+		return -1;
+	program[n] = 0;
+	strcpy(strrchr(program, '/') + 1, "order-services");
+	snprintf(folder, sizeof(folder), "%s.d", path);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		execl(program, program, path, folder, DOWN_MS, (char *)NULL);
+		perror(program);
+		_exit(127);
+	}
+	for (int i = 0; pid > 0 && i < 100 && !services_run(path); i++)
+		usleep(20000);
+	return pid;
+}
+
+static bool step(struct mr_client *client, const char *order, const char *type)
+{
+	struct mr_task task = {.size = sizeof(task),
+			       .activity_type = type,
+			       .workflow_id = order,
+			       .activity_id = type,
+			       .start_to_close_timeout_ms = 10000};
+	struct mr_result *result;
+	struct mr_error err;
+	double begin_s = now_s();
+	bool ok;
+
+	printf("%-18s ... ", type);
+	fflush(stdout);
+	if (mr_execute(client, &task, WAIT_MS, &result, &err)) {
+		printf("no result: %s\n(Do a worker with example_activities.so and the scheduler run? Run again: --order %s)\n",
+		       err.message, order);
+		return false;
+	}
+	ok = result->outcome == MR_COMPLETED;
+	printf("%s, attempt %lld, after %.1f s: %.*s\n", mr_outcome_name(result->outcome), (long long)result->attempt,
+	       now_s() - begin_s, (int)result->result.bytes, result->result.data ? (const char *)result->result.data : "");
+	if (!ok && result->failure)
+		printf("  %s: %s\n", result->failure->type, result->failure->message);
+	mr_result_free(result);
+	return ok;
+}
+
+static int run_order(const char *order)
+{
+	static const char *const steps[] = {"charge_card", "update_inventory", "send_confirmation", "arrange_shipment"};
+	struct mr_client_options options = {.size = sizeof(options)};
+	struct mr_client *client;
+	struct mr_error err;
+	bool ok = true;
+
+	if (mr_client_new(&options, &client, &err)) {
+		fprintf(stderr, "order-workflow: %s: %s\n", err.where, err.message);
+		return 1;
+	}
+	printf("Order %s. If this is interrupted, go on with: order-workflow --order %s\n", order, order);
+	for (size_t i = 0; ok && i < sizeof(steps) / sizeof(*steps); i++)
+		ok = step(client, order, steps[i]);
+	mr_client_free(client);
+	printf(ok ? "Order complete.\n" : "Order not complete.\n");
+	return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *path = getenv("MILLRACE_EXAMPLE_SOCKET");
+	char order[64];
+	pid_t services = 0;
+	int rc;
+
+	path = path ? path : "/tmp/millrace-order-services.sock";
+	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--order"))) {
+		fprintf(stderr, "usage: order-workflow [--order ID]\n");
+		return 2;
+	}
+	snprintf(order, sizeof(order), "order-%lld-%d", (long long)time(NULL), (int)getpid());
+	if (!services_run(path))
+		services = start_services(path);
+	rc = run_order(argc == 3 ? argv[2] : order);
+	if (services > 0) {
+		kill(services, SIGTERM);
+		waitpid(services, NULL, 0);
+	}
+	return rc;
+}
