@@ -67,22 +67,23 @@ static const char *take_effect(const char *folder, const char *verb, const char 
 static void answer(FILE *stream, const char *folder, int64_t down_ms)
 {
 	static int64_t first_at_ms = -1;
-	char verb[32], key[512];
+	char line[600], verb[32], key[512];
+	int fd = fileno(stream);
 	const char *what;
 
-	if (fscanf(stream, "%31s %511s", verb, key) != 2)
+	if (!fgets(line, sizeof(line), stream) || sscanf(line, "%31s %511s", verb, key) != 2)
 		return;
 	if (first_at_ms < 0)
 		first_at_ms = now_ms();
 	if (now_ms() - first_at_ms < down_ms) {
-		fprintf(stream, "error down\n");
+		dprintf(fd, "error down\n");
 		return;
 	}
 	what = take_effect(folder, verb, key);
 	if (what)
-		fprintf(stream, "ok %s-%s\n", verb, key);
+		dprintf(fd, "ok %s-%s\n", verb, key);
 	else
-		fprintf(stream, "error %s\n", strerror(errno));
+		dprintf(fd, "error %s\n", strerror(errno));
 }
 
 static void serve(int listener, const char *folder, int64_t down_ms)
@@ -91,7 +92,7 @@ static void serve(int listener, const char *folder, int64_t down_ms)
 
 	for (;;) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		FILE *stream = fd < 0 ? NULL : fdopen(fd, "r+");
+		FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
 
 		if (!stream) {
 			perror("order-services: accept");
