@@ -15,6 +15,7 @@ def activities(build):
 
 def test_greet_echo_and_the_programs_give_the_documented_results(kafka, stack, activities):
     stack.setup()
+    stack.scheduler()
     execs = {"word_count": f"{ROOT}/examples/exec/word_count.py", "disk_usage": f"{ROOT}/examples/exec/disk_usage.sh"}
     stack.worker(libs=[activities], execs=execs)
     inputs = {"greet": "Ada", "echo": {"a": 1}, "word_count": "one two\nthree", "disk_usage": f"{ROOT}/examples"}
@@ -33,6 +34,7 @@ def test_a_large_file_is_processed_in_chunks(kafka, stack, activities, tmp_path)
     data = b"a line\n" * 10000
     (tmp_path / "large").write_bytes(data)
     stack.setup()
+    stack.scheduler()
     stack.worker(libs=[activities])
     task_input = {"path": str(tmp_path / "large"), "chunk_bytes": 1000}
     kafka.publish("default", {"activity_type": "process_large_file", "activity_id": "file", "input": task_input})
