@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LIB_SUBMISSIONS_H
+#define LIB_SUBMISSIONS_H
+
+#include "bus/bus.h"
+#include "millrace/client.h"
+
+/*
+ * Tasks on their way to Kafka.
+ *
+ *   HELD (until the reader stands, so that no result can be missed) --sent--> SENT --acknowledged or failed--> told
+ *   HELD, SENT --submit_timeout_ms--> told; what was sent stays LATE until the bus lets go of it
+ */
+struct await;
+
+enum submission_state { SUBMISSION_HELD, SUBMISSION_SENT, SUBMISSION_LATE };
+
+/* A record that waits to be sent: its copy. */
+struct held_record {
+	struct arena arena;
+	struct bus_record record;
+};
+
+struct submission {
+	enum submission_state state;
+	struct submission *prev, *next;
+	struct held_record *held; /* HELD */
+	struct await *await;      /* or NULL */
+	int64_t deadline_us;
+	mr_submitted_fn *submitted;
+	void *ctx;
+	char key[];
+};
+
+/* In the order of their deadlines. */
+struct submission_list {
+	struct submission *head, *tail;
+	size_t len;
+};
+
+struct submissions {
+	struct submission_list held, sent;
+	size_t held_bytes;
+	size_t late;
+	bool may_send; /* one of `held` has become ready, or the bus was full */
+};
+
+/* An await of this submission has been placed: it may be sent. */
+void submissions_placed(struct mr_client *client);
+/* The bus tells what became of a record. */
+void submissions_on_delivered(struct mr_client *client, struct submission *submission, enum mr_status status, int32_t partition,
+			      int64_t offset);
+void submissions_tick(struct mr_client *client, int64_t now_us);
+int64_t submissions_deadline_us(const struct submissions *submissions);
+/* Fails what was not sent. */
+void submissions_close(struct mr_client *client);
+
+#endif
