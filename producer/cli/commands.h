@@ -4,5 +4,11 @@
 
 /* The subcommands of `millrace`: each gets the words from its own name on and returns the exit code (program.h). */
 int command_setup(int argc, char **argv);
+int command_submit(int argc, char **argv);
+int command_execute(int argc, char **argv);
+int command_result(int argc, char **argv);
+int command_describe(int argc, char **argv);
+int command_dev(int argc, char **argv);
+int command_version(int argc, char **argv);
 
 #endif

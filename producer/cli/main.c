@@ -14,6 +14,11 @@ static const struct command {
 	const char *purpose;
 } COMMANDS[] = {
 	{"setup", command_setup, "create or check the topics"},
+	{"submit", command_submit, "publish a task"},
+	{"execute", command_execute, "publish a task and wait for its result"},
+	{"result", command_result, "print the result of a task"},
+	{"describe", command_describe, "tell where a task stands"},
+	{"version", command_version, "print the version"},
 };
 #define N_COMMANDS (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
 

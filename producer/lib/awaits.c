@@ -308,11 +308,11 @@ static void time_over(struct mr_client *client, struct await *await)
 	if (client->health != MR_OK)
 		mr_error_set(&err, MR_EKAFKA, client->brokers, "no result in time: %s", client->health_text);
 	else if (await->state == AWAIT_PLACING)
-		mr_error_set(&err, MR_EKAFKA, client->results,
-			     "Kafka did not tell where this topic ends; is it there? (millrace setup creates it)");
+		mr_error_set(&err, MR_ETIMEOUT, client->results,
+			     "Kafka has not told yet where this topic ends; is it there? (millrace setup creates it)");
 	else if (await->submission)
-		mr_error_set(&err, MR_EKAFKA, client->brokers,
-			     "Kafka did not acknowledge the task in time; submitting the same ids again is safe");
+		mr_error_set(&err, MR_ETIMEOUT, client->brokers,
+			     "Kafka has not acknowledged the task yet; submitting the same ids again is safe");
 	else
 		mr_error_set(&err, MR_ETIMEOUT, "", "no result in time; the task may still run");
 	await_end(client, await, err.code, NULL, &err);

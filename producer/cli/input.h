@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_INPUT_H
+#define CLI_INPUT_H
+
+#include "base/buf.h"
+#include "millrace/status.h"
+
+/* What --input says: the text itself, @FILE, or - for standard input. */
+enum mr_status input_read(const char *text, struct buf *ret, struct mr_error *err);
+/* The one JSON value in `text`, without white space around it; MR_EINVAL names line and column of what is wrong. */
+enum mr_status input_json(struct bytes text, struct bytes *ret, struct mr_error *err);
+
+#endif
