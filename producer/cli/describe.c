@@ -7,7 +7,6 @@
 #include "cli/commands.h"
 #include "cli/journal_entry.h"
 #include "cli/lookup.h"
-#include "wire/shape_json.h"
 
 /* millrace describe: where a task stands. */
 
@@ -70,18 +69,34 @@ static void json_number(struct buf *out, const char *name, int64_t value)
 	buf_printf(out, ",\"%s\":%" PRId64, name, value);
 }
 
+static void json_failure(struct buf *out, const struct attempt_failure *failed)
+{
+	const struct failure *failure = &failed->failure;
+	int depth = 0;
+
+	buf_printf(out, "{\"attempt\":%" PRId64 ",\"failed_at_ms\":%" PRId64, failed->attempt, failed->failed_at_ms);
+	for (; failure; failure = failure->cause, depth++) {
+		if (depth > 0)
+			buf_printf(out, ",\"cause\":{\"non_retryable\":%s", failure->non_retryable ? "true" : "false");
+		else
+			buf_printf(out, ",\"non_retryable\":%s", failure->non_retryable ? "true" : "false");
+		json_text(out, "type", failure->type);
+		json_text(out, "message", failure->message);
+		json_text(out, "timeout_type", bytes_of(timeout_type_name(failure->timeout_type)));
+	}
+	while (depth-- > 0)
+		buf_append_char(out, '}');
+}
+
 static void json_failures(struct buf *out, const struct journal_record *record)
 {
-	const struct history history = {.failures = record->failures, .n = record->n_failures};
-	struct buf text = {0};
-
-	/* An object with one field, "failures": its inside becomes ours. */
-	shape_json_write(&shape_history, &history, true, &text);
-	if (text.len > 2) {
-		buf_append_char(out, ',');
-		buf_append(out, text.data + 1, text.len - 2);
+	buf_printf(out, ",\"failures\":[");
+	for (size_t i = 0; i < record->n_failures; i++) {
+		if (i > 0)
+			buf_append_char(out, ',');
+		json_failure(out, &record->failures[i]);
 	}
-	buf_deinit(&text);
+	buf_append_char(out, ']');
 }
 
 static void describe_json(const struct description *d, struct buf *out)

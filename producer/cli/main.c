@@ -18,6 +18,7 @@ static const struct command {
 	{"execute", command_execute, "publish a task and wait for its result"},
 	{"result", command_result, "print the result of a task"},
 	{"describe", command_describe, "tell where a task stands"},
+	{"dev", command_dev, "run everything on this machine, to try it out"},
 	{"version", command_version, "print the version"},
 };
 #define N_COMMANDS (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
