@@ -28,7 +28,7 @@ static int open_log(struct child *child, const char *folder)
 }
 
 /* In the new process: async-signal-safe calls only. */
-static void become(char *const *argv, int log_fd, int null_fd, pid_t parent)
+static void become(char *const *argv, int log_fd, int null_fd, pid_t parent, int death_signal)
 {
 	sigset_t none;
 
@@ -36,7 +36,7 @@ static void become(char *const *argv, int log_fd, int null_fd, pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, death_signal);
 	if (getppid() != parent || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
 		_exit(EXEC_FAILED);
 	execv(argv[0], argv);
@@ -44,7 +44,8 @@ static void become(char *const *argv, int log_fd, int null_fd, pid_t parent)
 	_exit(EXEC_FAILED);
 }
 
-enum mr_status child_start(struct child *child, const char *name, char *const *argv, const char *folder, struct mr_error *err)
+enum mr_status child_start(struct child *child, const char *name, char *const *argv, const char *folder, int death_signal,
+			   struct mr_error *err)
 {
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int log_fd;
@@ -56,7 +57,7 @@ enum mr_status child_start(struct child *child, const char *name, char *const *a
 	if (null_fd >= 0 && log_fd >= 0) {
 		child->pid = fork();
 		if (child->pid == 0)
-			become(argv, log_fd, null_fd, parent);
+			become(argv, log_fd, null_fd, parent, death_signal);
 	}
 	if (null_fd < 0 || log_fd < 0 || child->pid < 0) {
 		status = mr_error_set(err, MR_ESYSTEM, name, "cannot be started: %s", strerror(errno));

@@ -9,7 +9,7 @@
 
 /*
  * A program that runs below `millrace dev`: in a process group of its own, so that Ctrl-C reaches us alone and we end them in
- * order; with SIGTERM from the kernel should we die; with its output in a file.
+ * order; with a signal from the kernel should we die; with its output in a file.
  */
 struct child {
 	const char *name;
@@ -18,8 +18,10 @@ struct child {
 	char *log;
 };
 
-/* argv[0] is the path of the program; argv ends with NULL. Its output goes to FOLDER/NAME.log. MR_ESYSTEM. */
-enum mr_status child_start(struct child *child, const char *name, char *const *argv, const char *folder, struct mr_error *err);
+/* argv[0] is the path of the program; argv ends with NULL. Its output goes to FOLDER/NAME.log. `death_signal`: what it gets when
+ * we die. MR_ESYSTEM. */
+enum mr_status child_start(struct child *child, const char *name, char *const *argv, const char *folder, int death_signal,
+			   struct mr_error *err);
 /* False where it has ended. */
 bool child_runs(struct child *child);
 /* SIGTERM, then after `grace_ms` SIGKILL, and reaps it. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -132,7 +133,9 @@ static enum mr_status start(struct dev_stack *stack, enum dev_member member, str
 		return status;
 	free(words->items[0]);
 	words->items[0] = program;
-	return child_start(&stack->members[member], NAMES[member], words->items, stack->folder, err);
+	/* With a broker that is gone too there is nothing to hand over in order. */
+	return child_start(&stack->members[member], NAMES[member], words->items, stack->folder,
+			   stack->broker_port ? SIGKILL : SIGTERM, err);
 }
 
 static enum mr_status start_redis(struct dev_stack *stack, struct mr_error *err)
