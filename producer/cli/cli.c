@@ -31,7 +31,7 @@ enum mr_status cli_client_new(const struct program_common *common, struct mr_cli
 		.prefix = common->prefix,
 		.properties = (const char *const *)common->properties.items,
 		.n_properties = common->properties.len,
-		.submit_timeout_ms = CLI_TIMEOUT_MS,
+		.submit_timeout_ms = CLI_SUBMIT_TIMEOUT_MS,
 		.linger_ms = -1,
 	};
 

@@ -9,6 +9,8 @@
 
 /* How long a command tries to reach Kafka or Redis. */
 #define CLI_TIMEOUT_MS 10000
+/* A little longer than the 10 s after which the bus is sure that a topic does not exist. */
+#define CLI_SUBMIT_TIMEOUT_MS 12000
 
 #define CLI_EXIT_CODES                                                                                                           \
 	"Exit: 0 completed, 1 failed, 2 wrong usage or unknown key, 3 timed out, 4 canceled or terminated, 5 --wait ran out, 6 " \
