@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for the services that an order needs (payment, stock, mail, carrier).
+ * Purpose: stands in for the services that an order needs (payment, stock, mail, carrier).
  *
  *	order-services SOCKET FOLDER [DOWN_MS]
  *
- * "VERB KEY\n" over the Unix socket -> "ok RECEIPT\n". A key's effect is a file FOLDER/VERB.KEY, created once: asking again gives
- * the same receipt. The services are "down" for DOWN_MS from the first question on; then they answer "error down".
+ * "VERB KEY\n" over the Unix socket -> "ok RECEIPT\n". A key's effect is a file FOLDER/VERB.KEY: its first line is the effect, and
+ * each further question for it adds a line "asked again" and gets the same receipt. So whatever was done twice can be seen there.
+ * The services are "down" for DOWN_MS from the first question on; then they answer "error down". Each question is told on stdout:
+ *
+ *	    services at 1.01 s: charge order-17/charge_card: down (1.01 s after the question before)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,46 +48,66 @@ static int listen_at(const char *path)
 	return fd;
 }
 
-/* "new", "again" or NULL with errno. */
-static const char *take_effect(const char *folder, const char *verb, const char *key)
+/* Notes the effect, or that it was asked for again; false with errno. */
+static bool take_effect(const char *folder, const char *verb, const char *key, bool *ret_again)
 {
 	char path[1024];
 	int n = snprintf(path, sizeof(path), "%s/%s.%s", folder, verb, key);
+	struct stat st = {0};
+	bool ok;
 	int fd;
 
 	if (n < 0 || (size_t)n >= sizeof(path)) {
 		errno = ENAMETOOLONG;
-		return NULL;
+		return false;
 	}
 	for (char *c = path + strlen(folder) + 1; *c; c++)
 		*c = *c == '/' ? ':' : *c;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return errno == EEXIST ? "again" : NULL;
+		return false;
+	ok = fstat(fd, &st) == 0;
+	*ret_again = st.st_size > 0;
+	ok = ok && dprintf(fd, "%s\n", *ret_again ? "asked again" : verb) > 0;
 	close(fd);
-	return "new";
+	return ok;
 }
 
-static void answer(FILE *stream, const char *folder, int64_t down_ms)
+/* The answer, and what is told of it on stdout. */
+static const char *decide(const char *folder, const char *verb, const char *key, bool down, char *answer, size_t bytes)
 {
-	static int64_t first_at_ms = -1;
-	char line[600], verb[32], key[512];
-	int fd = fileno(stream);
+	bool again;
+
+	if (down) {
+		snprintf(answer, bytes, "error down");
+		return "down";
+	}
+	if (!take_effect(folder, verb, key, &again)) {
+		snprintf(answer, bytes, "error %s", strerror(errno));
+		return "failed";
+	}
+	snprintf(answer, bytes, "ok %s-%s", verb, key);
+	return again ? "done before, the same receipt" : "done";
+}
+
+static void answer_one(FILE *stream, const char *folder, int64_t down_ms)
+{
+	static int64_t first_ms = -1, last_ms;
+	char line[600], verb[32], key[512], answer[600];
+	int64_t at_ms;
 	const char *what;
 
 	if (!fgets(line, sizeof(line), stream) || sscanf(line, "%31s %511s", verb, key) != 2)
 		return;
-	if (first_at_ms < 0)
-		first_at_ms = now_ms();
-	if (now_ms() - first_at_ms < down_ms) {
-		dprintf(fd, "error down\n");
-		return;
-	}
-	what = take_effect(folder, verb, key);
-	if (what)
-		dprintf(fd, "ok %s-%s\n", verb, key);
-	else
-		dprintf(fd, "error %s\n", strerror(errno));
+	at_ms = now_ms();
+	if (first_ms < 0)
+		first_ms = last_ms = at_ms;
+	what = decide(folder, verb, key, at_ms - first_ms < down_ms, answer, sizeof(answer));
+	dprintf(fileno(stream), "%s\n", answer);
+	printf("    services at %.2f s: %s %s: %s (%.2f s after the question before)\n", (double)(at_ms - first_ms) / 1000, verb,
+	       key, what, (double)(at_ms - last_ms) / 1000);
+	fflush(stdout);
+	last_ms = at_ms;
 }
 
 static void serve(int listener, const char *folder, int64_t down_ms)
@@ -100,7 +124,7 @@ static void serve(int listener, const char *folder, int64_t down_ms)
 		}
 		/* One caller at a time: a silent one must not hold up the others. */
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		answer(stream, folder, down_ms);
+		answer_one(stream, folder, down_ms);
 		fclose(stream);
 	}
 }

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An order as plain code: four steps, each an activity.
+ * Purpose: an order as plain code: four steps, each an activity that a worker runs and Millrace retries.
  *
  *	order-workflow [--order ID]
+ *
+ * Needs a worker with example_activities.so (`millrace dev` has one). It starts order-services where none run; those are down for
+ * the first 2 s, so that the card is charged at the third attempt:
+ *
+ *	1. charge_card
+ *	    services at 0.00 s: charge order-17/charge_card: down (0.00 s after the question before)
+ *	    services at 1.01 s: charge order-17/charge_card: down (1.01 s after the question before)
+ *	    services at 3.02 s: charge order-17/charge_card: done (2.01 s after the question before)
+ *	   COMPLETED at attempt 3, after 3.04 s: {"receipt":"charge-order-17/charge_card"}
+ *	2. update_inventory
+ *	   ...
+ *	Order complete.
  *
  * Killed at any step and run again with the same ID it starts from the top: what is done already is joined or answered with the
  * stored result, so nothing is charged twice.
@@ -70,6 +82,7 @@ static pid_t start_services(const char *path)
 
 static bool step(struct mr_client *client, const char *order, const char *type)
 {
+	/* The key of this task is ORDER/TYPE, whoever submits it and however often: that is what makes it run once. */
 	struct mr_task task = {.size = sizeof(task),
 			       .activity_type = type,
 			       .workflow_id = order,
@@ -80,20 +93,26 @@ static bool step(struct mr_client *client, const char *order, const char *type)
 	double begin_s = now_s();
 	bool ok;
 
-	printf("%-18s ... ", type);
-	fflush(stdout);
 	if (mr_execute(client, &task, WAIT_MS, &result, &err)) {
-		printf("no result: %s\n(Do a worker with example_activities.so and the scheduler run? Run again: --order %s)\n",
+		printf("   no result: %s\n   (Do a worker with example_activities.so and the scheduler run? Run again: --order "
+		       "%s)\n",
 		       err.message, order);
 		return false;
 	}
 	ok = result->outcome == MR_COMPLETED;
-	printf("%s, attempt %lld, after %.1f s: %.*s\n", mr_outcome_name(result->outcome), (long long)result->attempt,
+	printf("   %s at attempt %lld, after %.2f s: %.*s\n", mr_outcome_name(result->outcome), (long long)result->attempt,
 	       now_s() - begin_s, (int)result->result.bytes, result->result.data ? (const char *)result->result.data : "");
 	if (!ok && result->failure)
-		printf("  %s: %s\n", result->failure->type, result->failure->message);
+		printf("   %s: %s\n", result->failure->type, result->failure->message);
 	mr_result_free(result);
 	return ok;
+}
+
+static void tell_beginning(const char *order)
+{
+	printf("Order %s: charge the card, take the goods from stock, confirm by e-mail, arrange the shipment.\n"
+	       "If this is interrupted, go on with: order-workflow --order %s\n\n",
+	       order, order);
 }
 
 static int run_order(const char *order)
@@ -108,9 +127,11 @@ static int run_order(const char *order)
 		fprintf(stderr, "order-workflow: %s: %s\n", err.where, err.message);
 		return 1;
 	}
-	printf("Order %s. If this is interrupted, go on with: order-workflow --order %s\n", order, order);
-	for (size_t i = 0; ok && i < sizeof(steps) / sizeof(*steps); i++)
+	tell_beginning(order);
+	for (size_t i = 0; ok && i < sizeof(steps) / sizeof(*steps); i++) {
+		printf("%zu. %s\n", i + 1, steps[i]);
 		ok = step(client, order, steps[i]);
+	}
 	mr_client_free(client);
 	printf(ok ? "Order complete.\n" : "Order not complete.\n");
 	return ok ? 0 : 1;
@@ -123,6 +144,8 @@ int main(int argc, char **argv)
 	pid_t services = 0;
 	int rc;
 
+	/* The services print between our lines. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	path = path ? path : "/tmp/millrace-order-services.sock";
 	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--order"))) {
 		fprintf(stderr, "usage: order-workflow [--order ID]\n");

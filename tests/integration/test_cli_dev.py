@@ -55,7 +55,8 @@ def test_the_order_example_charges_once_at_the_third_attempt(build, processes, t
 
     answer = stack.run(build.program("order-workflow"), "--order", "o1", env=processes_env)
 
-    assert "attempt 3, after 3." in answer.stdout
+    assert "COMPLETED at attempt 3, after 3." in answer.stdout
+    assert answer.stdout.count(": down (") == 2
     assert answer.stdout.rstrip().endswith("Order complete.")
     dev.stop()
 
