@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of an order. Each asks order-services over a Unix socket (MILLRACE_EXAMPLE_SOCKET): "VERB KEY\n" -> "ok RECEIPT\n".
- * The task key is the idempotency key: it is the same for all attempts, so an attempt whose answer was lost changes nothing twice.
+ * The steps of an order. Each asks order-services over a Unix socket (MILLRACE_EXAMPLE_SOCKET): "VERB KEY\n" ->
+ * "ok RECEIPT\n".
+ * The task key is the idempotency key, the same for all attempts: an attempt whose answer was lost changes nothing twice.
  */
 #include <errno.h>
 #include <stdio.h>

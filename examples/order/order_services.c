@@ -4,8 +4,8 @@
  *
  *	order-services SOCKET FOLDER [DOWN_MS]
  *
- * "VERB KEY\n" over the Unix socket -> "ok RECEIPT\n". A key's effect is a file FOLDER/VERB.KEY: its first line is the effect, and
- * each further question for it adds a line "asked again" and gets the same receipt. So whatever was done twice can be seen there.
+ * "VERB KEY\n" over the Unix socket -> "ok RECEIPT\n". A key's effect is a file FOLDER/VERB.KEY: its first line is the effect,
+ * and each further question for it adds a line "asked again" and gets the same receipt. So whatever was done twice can be seen.
  * The services are "down" for DOWN_MS from the first question on; then they answer "error down". Each question is told on stdout:
  *
  *	    services at 1.01 s: charge order-17/charge_card: down (1.01 s after the question before)

@@ -32,7 +32,6 @@ enum mr_status cli_client_new(const struct program_common *common, struct mr_cli
 		.properties = (const char *const *)common->properties.items,
 		.n_properties = common->properties.len,
 		.submit_timeout_ms = CLI_SUBMIT_TIMEOUT_MS,
-		.linger_ms = -1,
 	};
 
 	return mr_client_new(&options, ret, err);

@@ -93,8 +93,8 @@ static enum mr_status check_options(const struct mr_client_options *options, str
 		return mr_error_set(err, MR_EINVAL, "max_queue_bytes", "must be from 0 to 1 TiB");
 	if (options->submit_timeout_ms < 0 || options->submit_timeout_ms > 86400000)
 		return mr_error_set(err, MR_EINVAL, "submit_timeout_ms", "must be from 0 to 86,400,000 (a day)");
-	if (options->linger_ms > 60000)
-		return mr_error_set(err, MR_EINVAL, "linger_ms", "must be at most 60,000");
+	if (options->linger_ms < 0 || options->linger_ms > 60000)
+		return mr_error_set(err, MR_EINVAL, "linger_ms", "must be from 0 to 60,000");
 	if (options->n_properties > 0 && !options->properties)
 		return mr_error_set(err, MR_EINVAL, "properties", "n_properties of them are at no address");
 	return MR_OK;

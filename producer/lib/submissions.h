@@ -45,6 +45,10 @@ struct submissions {
 	bool may_send; /* one of `held` has become ready, or the bus was full */
 };
 
+/* Takes a new one over, and copies the record; where the status is not MR_OK, it stays the caller's. MR_EFULL: the bound is
+ * reached. */
+enum mr_status submissions_send(struct mr_client *client, struct submission *submission, const struct bus_record *record);
+enum mr_status submissions_hold(struct mr_client *client, struct submission *submission, const struct bus_record *record);
 /* An await of this submission has been placed: it may be sent. */
 void submissions_placed(struct mr_client *client);
 /* The bus tells what became of a record. */

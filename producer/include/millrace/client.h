@@ -16,16 +16,16 @@
  *
  *	mr_client_new(&(struct mr_client_options){.size = sizeof(struct mr_client_options)}, &client, &err);
  *	mr_execute(client, &(struct mr_task){.size = sizeof(struct mr_task), .queue = "default", .activity_type = "charge_card",
- *		   .workflow_id = "order-17", .activity_id = "charge", .input = MR_JSON("{\"cents\":1999}"), .start_to_close_timeout_ms = 10000},
- *		   60000, &result, &err);
+ *		   .workflow_id = "order-17", .activity_id = "charge", .input = MR_JSON("{\"cents\":1999}"),
+ *		   .start_to_close_timeout_ms = 10000}, 60000, &result, &err);
  *
  * A task is known by its key: `workflow_id/activity_id`, or `activity_id` alone. Submitting the same key again, from this process
  * or after a crash from another, does not run it again: it joins what runs, or gets the stored result. So a workflow is plain
  * code that starts from the top after a crash. A task that is submitted without an activity id gets a random one.
  *
- * Threads: a client belongs to one thread; nothing of ours runs elsewhere. Everything advances inside mr_client_poll,
- * mr_client_wait, mr_client_flush, mr_execute and mr_await, and callbacks run there and in mr_client_free. A callback may submit
- * and await, but not call one of these six. `struct mr_error *` may be NULL everywhere.
+ * Threads: a client belongs to one thread. Everything advances inside mr_client_poll, mr_client_wait, mr_client_flush, mr_execute
+ * and mr_await, and callbacks run there and in mr_client_free (librdkafka has threads of its own, which call nobody back). A
+ * callback may submit and await, but not call one of these six. `struct mr_error *` may be NULL everywhere.
  */
 struct mr_client;
 
@@ -38,7 +38,7 @@ struct mr_client_options {
 	int64_t max_input_bytes;   /* of one task's record: input as it is encoded, ids, headers; 0 = 1,000,000 */
 	int64_t max_queue_bytes;   /* of unacknowledged submissions; 0 = 32 MiB */
 	int64_t submit_timeout_ms; /* what Kafka has not acknowledged by then is told as MR_EKAFKA; 0 = 30,000 */
-	int linger_ms;             /* how long a submission may wait for company; 0 = 1, negative: not at all */
+	int linger_ms;             /* how long a submission may wait for company; 0: not at all */
 };
 
 /* MR_EINVAL: a bad option (err->where names it). Does not wait for Kafka. */
@@ -47,7 +47,7 @@ enum mr_status mr_client_new(const struct mr_client_options *options, struct mr_
  * (callbacks get MR_ECLOSED). NULL is allowed. */
 void mr_client_free(struct mr_client *client);
 
-/* ---- Tasks ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks ---- */
 
 struct mr_payload {
 	const void *data; /* NULL: none */
@@ -99,7 +99,7 @@ struct mr_task {
 	enum mr_format format;
 };
 
-/* ---- Results -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Results ---- */
 
 enum mr_outcome { MR_COMPLETED, MR_FAILED, MR_TIMED_OUT, MR_CANCELED, MR_TERMINATED };
 
@@ -133,7 +133,7 @@ void mr_result_free(struct mr_result *result); /* NULL is allowed */
 const char *mr_result_json(struct mr_result *result);
 const char *mr_outcome_name(enum mr_outcome outcome); /* "COMPLETED" */
 
-/* ---- Submit and await ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Submit and await ---- */
 
 /*
  * Told once a submission. MR_OK: Kafka has it, it will run (`task_key` is its key). MR_EKAFKA: not known whether Kafka has it, or

@@ -11,7 +11,7 @@
 
 #include "lib/client_impl.h"
 
-/* A client on a bus and a clock that the test moves. What the client asks of the bus, and what it tells, is noted line by line. */
+/* A client on a bus and a clock that the test moves. What the client asks of the bus, and what it tells, is noted by lines. */
 #define WORLD_SHARDS 4
 #define WORLD_SECOND_US 1000000
 
