@@ -10,10 +10,11 @@
 #define SYSLOG_WARNING 4
 #define WARN_INTERVAL_US (60 * 1000000LL)
 
-/* Says that a property of -X concerns another kind of handle; each handle gets all of them. */
+/* CONFWARN: a property of -X concerns another kind of handle; each handle gets all of them. AUTOCREATE: of the mock cluster. GETPID: a broker
+ * that has just started; it is asked again. */
 static bool is_chatter(const char *facility)
 {
-	return strcmp(facility, "CONFWARN") == 0;
+	return strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "AUTOCREATE") == 0 || strcmp(facility, "GETPID") == 0;
 }
 
 static bool may_warn(void)

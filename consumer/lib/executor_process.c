@@ -397,8 +397,8 @@ static void process_poll(struct executor *ex, event_fn *event, void *ctx)
 	struct executor_process *self = self_of(ex);
 	uint64_t count;
 
-	/* Not armed: someone has written, or is about to. */
-	if (!atomic_load(&self->pool->shared->armed) && read(self->pool->loop_fd, &count, sizeof(count)) < 0)
+	/* Always: who disarmed may write only after the loop has armed again, and an fd left readable would keep the loop awake. */
+	if (read(self->pool->loop_fd, &count, sizeof(count)) < 0)
 		assert(errno == EAGAIN);
 	recover_lost(self);
 	tell_all(self, event, ctx);

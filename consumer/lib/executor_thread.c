@@ -340,7 +340,7 @@ static void thread_poll(struct executor *ex, event_fn *event, void *ctx)
 
 	if (self->processes)
 		executor_poll(self->processes, event, ctx);
-	else if (!atomic_load(&self->pool->shared->armed))
+	else
 		cancel_fd_drain(self->pool->loop_fd);
 	atomic_store(&self->pool->shared->armed, 1);
 	take_news(self, &news);
