@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "consumer/attempt_rig.h"
+#include "lib/pool_impl.h"
 
 /* ---- activities ---- */
 
@@ -513,6 +514,25 @@ void start_and_end_are_told_with_their_times(void **state)
 	rig_wait_started(&rig, i);
 	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_REQUESTED);
 	assert_int_equal(rig_wait(&rig, i)->started, 1);
+	rig_deinit(&rig);
+}
+
+/* An executor disarms, the loop polls and arms again, and only then the executor writes. */
+void a_wakeup_written_late_does_not_keep_the_loop_awake(void **state)
+{
+	struct rig rig;
+	struct pollfd fd = {.events = POLLIN};
+
+	(void)state;
+	begin(&rig);
+	rig_start(&rig);
+	rig_poll(&rig, 0);
+	pool_notify_loop(rig.pool, true);
+	atomic_store(&rig.pool->shared->armed, 1);
+	fd.fd = executor_fd(rig.executor);
+	assert_int_equal(poll(&fd, 1, 1000), 1);
+	rig_poll(&rig, 0);
+	assert_int_equal(poll(&fd, 1, 0), 0);
 	rig_deinit(&rig);
 }
 

@@ -25,6 +25,7 @@ extern const bool rules_with_threads;
 	XX(kill_ends_an_attempt_and_its_slot_is_free_again)                                                                      \
 	XX(room_and_idle_count_what_is_in_work)                                                                                  \
 	XX(start_and_end_are_told_with_their_times)                                                                              \
+	XX(a_wakeup_written_late_does_not_keep_the_loop_awake)                                                                   \
 	XX(exec_activities_run_in_either_isolation)
 
 #define XX(name) void name(void **state);
