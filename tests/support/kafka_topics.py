@@ -104,13 +104,13 @@ def _partitions_of(admin, topic, limit_s=15):
     return sorted(found.partitions) if found.error is None else []
 
 
-def _ends_of(admin, topic, limit_s=15):
-    """{partition: end offset}; asks again while a topic is so new that its partitions have no leader yet."""
+def _ends_of(admin, topic, limit_s=15, spec=None):
+    """{partition: end offset, or the one that `spec` asks for}; asks again while a topic is so new that its partitions have no leader yet."""
     give_up_at = time.monotonic() + limit_s
     while True:
         try:
             partitions = _partitions_of(admin, topic, limit_s)
-            wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+            wanted = {TopicPartition(topic, number): spec or OffsetSpec.latest() for number in partitions}
             found = admin.list_offsets(wanted, request_timeout=limit_s) if wanted else {}
             return {place.partition: future.result(limit_s + 1).offset for place, future in found.items()}
         except KafkaException as error:
@@ -301,6 +301,10 @@ class Kafka:
     def ends(self, name):
         """{partition: end offset} of `<prefix>NAME`."""
         return _ends_of(self.admin, self.topic(name))
+
+    def begins(self, name):
+        """{partition: offset of the first record that is still there} of `<prefix>NAME`."""
+        return _ends_of(self.admin, self.topic(name), spec=OffsetSpec.earliest())
 
     def close(self):
         for reader in [*self._tails.values(), *self._results.values()]:
