@@ -67,3 +67,14 @@ def test_a_worker_that_drains_hands_over_without_a_second_run(kafka, stack, exec
     await_settled(kafka, 28)
     exec_log.assert_each_key_started_once([*long, *all_short()])
     assert second.alive
+
+
+def test_kill_9_in_front_of_finished_tasks_runs_only_the_long_ones_again(kafka, stack, exec_log):
+    first, long = long_tasks_in_front_of_finished_ones(kafka, stack)
+    first.kill_tree9()
+    stack.scripted_worker(slots=8)
+    kafka.results().await_keys([*long, *all_short()], limit_s=40)
+    await_settled(kafka, 28)
+    exec_log.assert_no_attempt_started_twice()
+    assert {key: exec_log.attempts(key) for key in all_short() if exec_log.attempts(key) != [1]} == {}
+    assert {key: exec_log.attempts(key) for key in long} == {key: [1, 2] for key in long}
