@@ -68,6 +68,9 @@ struct bus_callbacks {
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };
 
+/* From so many unacknowledged records on, latency is theirs anyway and fewer requests cost the broker less. */
+#define BUS_BULK_FROM 64
+
 struct bus_config {
 	const char *brokers;
 	const char *client_id;
@@ -75,7 +78,9 @@ struct bus_config {
 	const char *group_instance; /* static membership id or NULL; bus_leave() leaves at once in spite of it */
 	const char *const *topics;  /* to subscribe to (group) */
 	size_t n_topics;
-	int linger_ms;                      /* producer */
+	int linger_ms; /* how long a record may wait for company */
+	int bulk_linger_ms; /* the same under load, while BUS_BULK_FROM records or more are unacknowledged; 0 = as linger_ms. Then records
+					     * of one partition may change their order */
 	int64_t max_message_bytes;          /* largest record it may send */
 	int64_t queue_max_bytes;            /* bound of unsent records */
 	int64_t prefetch_bytes;             /* bound of fetched records waiting, per partition */

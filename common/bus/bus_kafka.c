@@ -124,6 +124,8 @@ static void bus_kafka_poll(struct bus *bus)
 	/* First, so that what comes in meanwhile rings again. */
 	kafka_ring_clear(kafka->fd);
 	producer_poll(&kafka->producer);
+	if (kafka->bulk.rk)
+		producer_poll(&kafka->bulk);
 	if (kafka->group.consumer.rk)
 		group_poll(&kafka->group);
 	if (kafka->reader.rk)
@@ -134,14 +136,17 @@ static void bus_kafka_poll(struct bus *bus)
 	wake_starved(kafka);
 }
 
-static enum mr_status bus_kafka_produce(struct bus *bus, const struct bus_record *record, void *tag)
-{
-	return producer_produce(&kafka_of(bus)->producer, record, tag);
-}
-
 static size_t bus_kafka_outstanding(struct bus *bus)
 {
-	return kafka_of(bus)->producer.outstanding;
+	return kafka_of(bus)->producer.outstanding + kafka_of(bus)->bulk.outstanding;
+}
+
+static enum mr_status bus_kafka_produce(struct bus *bus, const struct bus_record *record, void *tag)
+{
+	struct kafka *kafka = kafka_of(bus);
+	bool bulk = kafka->bulk.rk && bus_kafka_outstanding(bus) >= BUS_BULK_FROM;
+
+	return producer_produce(bulk ? &kafka->bulk : &kafka->producer, record, tag);
 }
 
 static size_t bus_kafka_take(struct bus *bus, const char *topic, int32_t partition, struct bus_message **ret, size_t max)
@@ -256,6 +261,7 @@ static void bus_kafka_free(struct bus *bus)
 		consumer_deinit(&kafka->reader, reachable);
 	}
 	producer_deinit(&kafka->producer, reachable ? FLUSH_MS : 0);
+	producer_deinit(&kafka->bulk, reachable ? FLUSH_MS : 0);
 	queues_deinit(&kafka->queues);
 	if (kafka->reader_conf)
 		rd_kafka_conf_destroy(kafka->reader_conf);
@@ -293,7 +299,11 @@ static enum mr_status init(struct kafka *kafka, const struct bus_config *config,
 	kafka->helper = helper_new(kafka->fd);
 	if (!kafka->helper)
 		return mr_error_set(err, MR_ESYSTEM, "thread", "no thread can be started");
-	status = producer_init(&kafka->producer, kafka, config, err);
+	status = producer_init(&kafka->producer, kafka, config, config->linger_ms, err);
+	if (status == MR_OK && config->bulk_linger_ms > config->linger_ms) {
+		status = producer_init(&kafka->bulk, kafka, config, config->bulk_linger_ms, err);
+		kafka->producer.companion = &kafka->bulk;
+	}
 	if (status == MR_OK)
 		status = kafka_conf_new(KAFKA_READER, config, &kafka->reader_conf, err);
 	if (status != MR_OK)

@@ -18,6 +18,7 @@ struct kafka {
 	struct health health;
 	struct queues queues; /* of group and reader */
 	struct producer producer;
+	struct producer bulk; /* the same under load; without a handle where that was not asked for */
 	struct group group;
 	struct consumer reader;
 	rd_kafka_conf_t *reader_conf; /* until the reader is first needed */

@@ -61,6 +61,8 @@ static struct producer_topic *topic_get(struct producer *producer, const char *n
 		memcpy(topic->name, name, len + 1);
 		topic->rkt = rkt;
 		map_put(&producer->topics, bytes_of(topic->name), topic);
+		if (producer->companion)
+			topic_get(producer->companion, name);
 	}
 	topic->last_use = ++producer->uses;
 	return topic;
@@ -79,35 +81,35 @@ static void topics_clear(struct producer *producer)
 
 static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
-	struct kafka *kafka = opaque;
+	struct producer *producer = opaque;
+	const struct bus_callbacks *callbacks = &producer->kafka->callbacks;
 	enum mr_status status = kafka_status(message->err);
 
 	(void)rk;
-	assert(kafka->producer.outstanding > 0);
-	kafka->producer.outstanding--;
+	assert(producer->outstanding > 0);
+	producer->outstanding--;
 	if (message->err)
 		log_debug("record not delivered", LOG_S("topic", rd_kafka_topic_name(message->rkt)),
 			  LOG_S("error", rd_kafka_err2str(message->err)));
 	/* The time that ran out may have run out after the broker wrote it. */
 	if (status == MR_ETIMEOUT || status == MR_EFULL)
 		status = MR_EKAFKA;
-	kafka->callbacks.delivered(kafka->callbacks.ctx, message->_private, status, message->partition,
-				   message->err ? -1 : message->offset);
+	callbacks->delivered(callbacks->ctx, message->_private, status, message->partition, message->err ? -1 : message->offset);
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-	struct kafka *kafka = opaque;
+	struct producer *producer = opaque;
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		char text[256];
 		rd_kafka_resp_err_t cause = rd_kafka_fatal_error(rk, text, sizeof(text));
 		log_warn("producer is replaced after a fatal error", LOG_S("error", rd_kafka_err2name(cause)),
 			 LOG_S("text", text));
-		kafka->producer.fatal = true;
+		producer->fatal = true;
 		return;
 	}
-	kafka_on_error(kafka, (rd_kafka_resp_err_t)err, reason);
+	kafka_on_error(producer->kafka, (rd_kafka_resp_err_t)err, reason);
 }
 
 static enum mr_status open_handle(struct producer *producer, struct mr_error *err)
@@ -135,15 +137,18 @@ static void close_handle(struct producer *producer)
 	producer->events = NULL;
 }
 
-enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config,
+enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config, int linger_ms,
 			     struct mr_error *err)
 {
-	enum mr_status status = kafka_conf_new(KAFKA_PRODUCER, config, &producer->conf, err);
+	struct bus_config own = *config;
+	enum mr_status status;
 
+	own.linger_ms = linger_ms;
+	status = kafka_conf_new(KAFKA_PRODUCER, &own, &producer->conf, err);
 	if (status != MR_OK)
 		return status;
 	producer->kafka = kafka;
-	rd_kafka_conf_set_opaque(producer->conf, kafka);
+	rd_kafka_conf_set_opaque(producer->conf, producer);
 	rd_kafka_conf_set_dr_msg_cb(producer->conf, on_delivered);
 	rd_kafka_conf_set_error_cb(producer->conf, on_error);
 	return open_handle(producer, err);

@@ -18,10 +18,12 @@ struct producer {
 	struct map topics; /* name to struct producer_topic */
 	int64_t uses;      /* clock of producer_topic.last_use */
 	size_t outstanding;
-	bool fatal; /* the handle is broken: what is unacknowledged is given up, then it is replaced */
+	struct producer
+		*companion; /* learns of every topic that this one learns of, so that its first record need not wait; or NULL */
+	bool fatal;         /* the handle is broken: what is unacknowledged is given up, then it is replaced */
 };
 
-enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config,
+enum mr_status producer_init(struct producer *producer, struct kafka *kafka, const struct bus_config *config, int linger_ms,
 			     struct mr_error *err);
 /* Flushes for at most flush_ms, then gives up the rest; every record is reported by delivered(). */
 void producer_deinit(struct producer *producer, int flush_ms);

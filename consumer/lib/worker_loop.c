@@ -11,8 +11,9 @@
 #include "lib/loop.h"
 #include "lib/supervisor.h"
 
-/* Without linger a record waits for nobody; under load records gather by themselves while requests are under way. */
+/* A record waits for nobody, but under load, where many small requests would cost the broker more than all the rest. */
 #define LOOP_LINGER_MS 0
+#define LOOP_BULK_LINGER_MS 5
 #define LOOP_SEND_QUEUE_BYTES (16 * 1024 * 1024)
 #define LOOP_PREFETCH_BYTES (128 * 1024) /* a partition */
 /* What results and journal accept (common/bus/topics.h): 1 MiB more than the task topics. */
@@ -117,6 +118,7 @@ static enum mr_status new_bus(struct loop_parts *parts, size_t i, struct mr_erro
 	config.topics = topics;
 	config.n_topics = 1;
 	config.linger_ms = LOOP_LINGER_MS;
+	config.bulk_linger_ms = LOOP_BULK_LINGER_MS;
 	config.max_message_bytes = LOOP_RECORD_MAX_BYTES;
 	config.queue_max_bytes = LOOP_SEND_QUEUE_BYTES;
 	config.prefetch_bytes = LOOP_PREFETCH_BYTES;

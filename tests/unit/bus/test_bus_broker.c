@@ -469,6 +469,27 @@ static void a_broken_producer_is_replaced(void **state)
 	assert_int_equal(bed.deliveries[100].status, MR_OK);
 }
 
+static void under_load_records_wait_for_company_and_alone_they_do_not(void **state)
+{
+	struct bus_config config = producer_config();
+	struct bus_record record = {.topic = env.tasks, .partition = 0, .value = BYTES_LIT("x")};
+	struct bed bed;
+
+	(void)state;
+	config.linger_ms = 0;
+	config.bulk_linger_ms = 600000;
+	bed_open(&bed, &config);
+	/* Not polled meanwhile, so nothing counts as acknowledged. */
+	for (int i = 0; i < BUS_BULK_FROM + 10; i++)
+		assert_int_equal(bus_produce(bed.bus, &record, NULL), MR_OK);
+	eventually(&bed, bus_outstanding(bed.bus) == 10);
+	assert_int_equal(bus_produce(bed.bus, &record, NULL), MR_OK);
+	eventually(&bed, bus_outstanding(bed.bus) == 10);
+	bed_close(&bed);
+	assert_int_equal(bed.n_deliveries, BUS_BULK_FROM + 11);
+	assert_int_equal(bed.n_failed, 0);
+}
+
 /* Both buses are driven by this one thread. */
 #define eventually_both(a, b, condition) eventually(a, (bus_poll((b)->bus), (condition)))
 
@@ -585,6 +606,7 @@ int main(void)
 		broker_test(a_full_queue_that_was_emptied_is_filled_again_at_once),
 		broker_test(every_partition_gets_its_turn),
 		broker_test(a_broken_producer_is_replaced),
+		broker_test(under_load_records_wait_for_company_and_alone_they_do_not),
 		broker_test(a_static_member_that_leaves_gives_its_partitions_at_once),
 		broker_test(a_static_member_that_comes_back_gets_its_partitions_without_a_rebalance),
 		broker_test(a_member_whose_instance_was_taken_over_is_told),
