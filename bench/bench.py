@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support.kafka_broker import KafkaBroker
 from support.processes import Processes, adopt_orphans, reap_orphans
-from support.stack import Build
+from support.stack import ROOT, Build
 
 import cases
 from meters import BenchError
@@ -30,6 +30,8 @@ class Lab:
         self.processes = Processes(self.folder)
         self.build = Build(Path(os.environ["MILLRACE_TEST_BIN"]).resolve())
         self.broker = None
+        self.raw_runs = 0  # each has topics of its own
+        self.sizes = {}  # encoding -> bytes of a task's record
 
     def start(self):
         self.broker = KafkaBroker(self.processes, self.folder / "kafka", java_options=JAVA_OPTIONS)
@@ -48,12 +50,15 @@ def parse_arguments():
     parser.add_argument("--tasks", type=int, default=300000, help="tasks of a drain in threads; others take a share of it (%(default)s)")
     parser.add_argument("--only", default="", metavar="NAME", help="cases whose name contains this; `pipe` always runs")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, to see that all works; figures are rough")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="measure each rate so often; the median counts (%(default)s)")
     parser.add_argument("--million", action="store_true", help="also the memory of worker and scheduler with 1,000,000 tasks waiting")
-    parser.add_argument("--write", metavar="FILE", help="write the table there as well, as docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="also write the page to docs/benchmarks.md")
     parser.add_argument("--list", action="store_true", help="name the cases")
     options = parser.parse_args()
+    options.words = "".join(f" {word}" for word in sys.argv[1:] if word != "--write")
     if options.quick:
         options.tasks = max(1000, options.tasks // 10)
+        options.repeat = 1
     return options
 
 
@@ -61,7 +66,7 @@ def run_cases(lab, report):
     failed = []
     for case in cases.ALL:
         name = case.__name__.replace("_", "-")
-        if not (cases.is_wanted(name, lab.options)):
+        if not cases.is_wanted(name, lab.options):
             continue
         started = time.monotonic()
         try:
@@ -90,7 +95,7 @@ def main():
     text = report.text()
     print(text)
     if options.write:
-        Path(options.write).write_text(text)
+        (ROOT / "docs" / "benchmarks.md").write_text(text)
     return 1 if failed else 0
 
 

@@ -1,25 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bench/run measures, in order: each case adds its figures to the report."""
 
-from support.stack import Stack
+import json
+import statistics
+import time
 
-from meters import Topic, run_json
+from support.stack import Stack
+from support.waiting import eventually
+
+import peers
+from meters import BenchError, Topic, rss_mb, run_json, spread
 from millrace import INPUT_BYTES, PARTITIONS, Case
+
+PER_S = 1000  # of the latencies
+PROGRAM = "/bin/true"
 
 
 def is_wanted(name, options):
     if name == "million-waiting":
-        return options.million or (options.only and options.only == name)
-    return options.only in name or name in ("warm-up", "pipe")
+        return options.million
+    return name in ("warm-up", "pipe") or options.only in name
 
 
-def make_raw_topics(lab, prefix):
+def median_of(lab, measure):
+    """The median run by `per_s`, and the range."""
+    runs = sorted((measure() for _ in range(lab.options.repeat)), key=lambda run: run["per_s"])
+    return {**runs[len(runs) // 2], "least": runs[0]["per_s"], "most": runs[-1]["per_s"]}
+
+
+# The limits
+
+
+def make_raw_topics(lab, number):
+    prefix = f"bench.raw{number}."
     stack = Stack(lab.build, lab.processes, lab.broker.address, "redis://127.0.0.1:1/0", prefix)
     stack.setup(partitions=PARTITIONS)
     return prefix + "tasks.default", prefix + "results"
 
 
-def record_bytes(lab, encoding="avro"):
+def record_bytes(lab, encoding):
     """The size of the value that the client library publishes for one task of the bench."""
     with Case(lab) as case:
         case.submit(1, encoding=encoding)
@@ -29,54 +48,210 @@ def record_bytes(lab, encoding="avro"):
         return len(value)
 
 
-def raw(lab, prefix, n, size):
-    source, target = make_raw_topics(lab, prefix)
+def raw(lab, n, size):
+    lab.raw_runs += 1
+    source, target = make_raw_topics(lab, lab.raw_runs)
     address = lab.broker.address
     produced = run_json([lab.program("raw_pipe"), "produce", address, source, n, size])
-    copied = run_json([lab.program("raw_pipe"), "copy", address, source, target, n, prefix + "copier"])
+    copied = run_json([lab.program("raw_pipe"), "copy", address, source, target, n, source])
     return produced, copied
 
 
 def warm_up(lab, report):
     """The broker's code gets compiled before anything counts."""
     lab.sizes = {encoding: record_bytes(lab, encoding) for encoding in ("avro", "json")}
-    raw(lab, "bench.warm.", lab.options.tasks, lab.sizes["avro"])
+    raw(lab, lab.options.tasks * 3, lab.sizes["avro"])
+    with Case(lab) as case:
+        case.drain(lab.options.tasks)
 
 
 def pipe(lab, report):
-    produced, copied = raw(lab, "bench.raw.", lab.options.tasks * 3, lab.sizes["avro"])
-    report.rate("pipe", f"raw librdkafka, consume to produce, {lab.sizes['avro']} B", copied["per_s"], {"worker": copied["cpu_us"]})
-    report.rate("produce", f"raw librdkafka, produce, {lab.sizes['avro']} B", produced["per_s"], {"client": produced["cpu_us"]})
+    size = lab.sizes["avro"]
+    runs = [raw(lab, lab.options.tasks * 3, size) for _ in range(lab.options.repeat)]
+    copied = iter([run[1] for run in runs])
+    produced = iter([run[0] for run in runs])
+    report.rate("pipe", f"raw librdkafka: consume → produce, {size} B", median_of(lab, lambda: next(copied)), "worker")
+    report.rate("produce", f"raw librdkafka: produce, {size} B", median_of(lab, lambda: next(produced)), "client")
+
+
+def submit(lab, report):
+    n = lab.options.tasks * 2
+    for encoding in ("avro", "json"):
+
+        def measure():
+            with Case(lab) as case:
+                return case.submit(n, encoding=encoding)
+
+        label = f"Millrace: submit by the client library, {encoding.upper() if encoding == 'json' else 'Avro'}"
+        report.rate(f"submit-{encoding}", f"{label}, {lab.sizes[encoding]} B", median_of(lab, measure), "client")
+    size = lab.sizes["json"]
+    report.rate("produce-json", f"raw librdkafka: produce, {size} B", median_of(lab, lambda: raw(lab, n, size)[0]), "client")
+
+
+# Drains
 
 
 def drain(lab, report, key, label, n, aof, **as_worker):
-    with Case(lab, aof) as case:
-        figures = case.drain(n, **as_worker)
-    report.rate(key, label, figures["per_s"], figures["cpu_us"])
+    def measure():
+        with Case(lab, aof) as case:
+            return case.drain(n, **as_worker)
+
+    report.rate(key, f"Millrace: drain, {label}, AOF {aof}", median_of(lab, measure))
 
 
 def drain_thread_off(lab, report):
-    drain(lab, report, "thread-off", "Millrace drain, thread, AOF off", lab.options.tasks, "off", isolation="thread")
+    drain(lab, report, "thread-off", "threads", lab.options.tasks, "off", isolation="thread")
 
 
 def drain_thread_everysec(lab, report):
-    drain(lab, report, "thread-everysec", "Millrace drain, thread, AOF everysec", lab.options.tasks, "everysec", isolation="thread")
+    drain(lab, report, "thread-everysec", "threads", lab.options.tasks, "everysec", isolation="thread")
 
 
 def drain_process_off(lab, report):
-    drain(lab, report, "process-off", "Millrace drain, process, AOF off", lab.options.tasks, "off", isolation="process")
+    drain(lab, report, "process-off", "processes", lab.options.tasks, "off", isolation="process")
 
 
 def drain_process_everysec(lab, report):
-    label = "Millrace drain, process, AOF everysec"
-    drain(lab, report, "process-everysec", label, lab.options.tasks, "everysec", isolation="process")
+    drain(lab, report, "process-everysec", "processes", lab.options.tasks, "everysec", isolation="process")
+
+
+def drain_exec(lab, report):
+    n = max(500, lab.options.tasks // 60)
+    drain(lab, report, "exec", f"exec of {PROGRAM}", n, "everysec", isolation="process", execs={"noop": PROGRAM}, slots=2)
+    for loops in (1, 2):
+        figures = median_of(lab, lambda: run_json([lab.program("spawn_loop"), PROGRAM, n, loops]))
+        report.rate(f"spawn-{loops}", f"bare vfork, exec, wait of {PROGRAM}, {loops} at once", figures, "loop")
+
+
+def peer_bullmq(lab, report):
+    n = max(2000, lab.options.tasks // 8)
+
+    def measure():
+        with peers.Bullmq(lab) as bullmq:
+            return bullmq.drain(n)
+
+    report.rate("bullmq", "BullMQ: drain, 1 process, concurrency 100, AOF everysec", median_of(lab, measure))
+
+
+def peer_beanstalkd(lab, report):
+    n = lab.options.tasks
+    for key, label, workers, depth in (
+        ("beanstalkd", "4 workers, 1 in flight each", 4, 1),
+        ("beanstalkd-pipelined", "2 workers, 64 in flight each", 2, 64),
+    ):
+        figures = median_of(lab, lambda: peers.drain_beanstalkd(lab, n, workers, depth))
+        report.rate(key, f"beanstalkd: drain (no results), {label}", figures)
+
+
+# Latency
+
+
+def latency(lab, report):
+    seconds, warm_up_s = (2, 2) if lab.options.quick else (10, 5)
+    for isolation, label in (("process", "processes"), ("thread", "threads")):
+        with Case(lab, "everysec") as case:
+            figures = case.latency(PER_S, seconds, warm_up_s, isolation=isolation, slots=4)
+        report.latency(f"latency-{isolation}", f"Millrace: submit → result, {PER_S:,}/s, {label}, AOF everysec", figures)
+    with peers.Bullmq(lab) as bullmq:
+        figures = bullmq.latency(PER_S, seconds, warm_up_s)
+    report.latency("latency-bullmq", f"BullMQ: add → completed event, {PER_S:,}/s, AOF everysec", figures)
+
+
+def retry_lateness(lab, report):
+    n, interval_ms = 1000, 1000
+    log = lab.folder / "retries.log"
+    with Case(lab, "everysec", env={"MILLRACE_TEST_LOG": str(log)}) as case:
+        worker = case.worker(isolation="process", slots=8)
+        case.submit(n, 'log_start={"fail":true}', attempts=2, retry_ms=interval_ms, per_s=n // 3)
+        case.results.await_count(n, 30, worker)
+    moments = {}
+    for line in log.read_text().splitlines():
+        entry = json.loads(line)
+        moments[entry["key"], entry["attempt"], entry["event"]] = entry["mono_us"]
+    keys = {key for key, _, _ in moments}
+    late = [(moments[key, 2, "start"] - moments[key, 1, "end"]) / 1000 - interval_ms for key in keys]
+    if len(late) != n:
+        raise BenchError(f"{len(late)} of {n} tasks were tried again")
+    if min(late) < 0:
+        raise BenchError(f"a retry came {-min(late):.3f} ms early")
+    report.latency("retry", f"Millrace: lateness of {n:,} retries within 3 s, processes, AOF everysec", spread(late))
+
+
+# Memory
+
+
+def input_of(fields):
+    """A JSON object of the size of the other inputs."""
+    pad = INPUT_BYTES - len(json.dumps({**fields, "pad": ""}, separators=(",", ":")))
+    return json.dumps({**fields, "pad": "x" * pad}, separators=(",", ":"))
+
+
+def bytes_each(case, n, activity, reached, **as_submit):
+    """Redis memory of n tasks that have reached a state, by used_memory without the buffers of connections."""
+
+    def used():
+        memory = case.redis.client.info("memory")
+        return memory["used_memory"] - memory["mem_clients_normal"]
+
+    before = used()
+    case.submit(n, activity, **as_submit)
+    eventually(lambda: reached(case), limit_s=60, what=f"{n} tasks of {activity[:12]} are where they shall be")
+    return (used() - before) / n
+
+
+def keys_ending(case, end):
+    return list(case.redis.client.scan_iter(match="*" + end, count=10000))
+
+
+def memory_redis(lab, report):
+    n = max(1000, lab.options.tasks // 10)
+    with Case(lab) as case:
+        case.worker(isolation="thread")
+        finished = bytes_each(case, n, "noop", lambda c: c.results.count() >= n)
+    with Case(lab) as case:
+        case.worker(isolation="thread")
+        activity = "fail=" + input_of({"type": "Down", "message": "not now"})
+        due = lambda c: sum(c.redis.client.zcard(key) for key in keys_ending(c, ":backoff")) >= n
+        backing_off = bytes_each(case, n, activity, due, retry_ms=3600000)
+    running_n = 1000
+    with Case(lab) as case:
+        case.worker(isolation="thread", slots=running_n)
+        activity = "sleep_ms=" + input_of({"ms": 600000})
+        running = bytes_each(case, running_n, activity, lambda c: c.redis.client.dbsize() >= running_n)
+    for key, label, figure in (("finished", "finished", finished), ("backing-off", "backing off", backing_off), ("running", "running", running)):
+        report.number(f"bytes-{key}", f"Redis bytes of a task that is {label} ({INPUT_BYTES} B of input)", figure, "{:,.0f} B")
+    report.number("bytes-queued", "Redis bytes of a task that is queued", 0, "{:,.0f} B")
+
+
+def million_waiting(lab, report):
+    with Case(lab) as case:
+        case.submit(1000000, 'sleep_ms={"ms":600000}')
+        worker = case.worker(isolation="process", slots=2)
+        most = {"worker": 0.0, "scheduler": 0.0}
+        give_up_at = time.monotonic() + 20
+        while time.monotonic() < give_up_at:
+            most["worker"] = max(most["worker"], rss_mb(worker.pid))
+            most["scheduler"] = max(most["scheduler"], rss_mb(case.scheduler.pid))
+            time.sleep(0.5)
+        if case.redis.client.dbsize() == 0:
+            raise BenchError("nothing was claimed")
+    for who, mb in most.items():
+        report.number(f"rss-{who}", f"Millrace: memory of the {who} with 1,000,000 tasks waiting", mb, "{:.1f} MB")
 
 
 ALL = [
     warm_up,
     pipe,
+    submit,
     drain_thread_off,
     drain_thread_everysec,
     drain_process_off,
     drain_process_everysec,
+    drain_exec,
+    peer_bullmq,
+    peer_beanstalkd,
+    latency,
+    retry_lateness,
+    memory_redis,
+    million_waiting,
 ]

@@ -81,7 +81,18 @@ class Topic:
 
     def __init__(self, brokers, name):
         self.name = name
-        self.reader = Consumer({"bootstrap.servers": brokers, "group.id": "bench", "enable.auto.commit": False, "log_level": 2})
+        self.reader = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": "bench",
+                "enable.auto.commit": False,
+                "log_level": 2,
+                # Single records are read, so nothing is fetched ahead.
+                "queued.min.messages": 1,
+                "fetch.message.max.bytes": 4096,
+                "fetch.wait.max.ms": 10,
+            }
+        )
         topic = self.reader.list_topics(name, timeout=10).topics[name]
         self.partitions = sorted(topic.partitions)
 
@@ -115,21 +126,25 @@ class Topic:
             time.sleep(LOOK_EACH_S)
         return count
 
-    def _time_ms(self, partition, offset):
-        self.reader.assign([TopicPartition(self.name, partition, offset)])
+    def _times_ms(self, offsets):
+        """When the records at these {partition: offset} were written."""
+        self.reader.assign([TopicPartition(self.name, partition, offset) for partition, offset in offsets.items()])
+        times = {}
         give_up_at = time.monotonic() + 10
-        while time.monotonic() < give_up_at:
+        while len(times) < len(offsets):
             message = self.reader.poll(1)
             if message is not None and not message.error():
-                return message.timestamp()[1]
-        raise BenchError(f"{self.name} [{partition}] cannot be read at {offset}")
+                times.setdefault(message.partition(), message.timestamp()[1])
+            if time.monotonic() > give_up_at:
+                raise BenchError(f"{self.name} cannot be read")
+        self.reader.unassign()
+        return times.values()
 
     def seconds(self):
         """From its first record to its last."""
         ends = {p: end for p, end in self.ends().items() if end > 0}
-        first = min(self._time_ms(p, 0) for p in ends)
-        last = max(self._time_ms(p, end - 1) for p, end in ends.items())
-        self.reader.unassign()
+        first = min(self._times_ms({p: 0 for p in ends}))
+        last = max(self._times_ms({p: end - 1 for p, end in ends.items()}))
         return (last - first) / 1000
 
     def values(self):
