@@ -17,8 +17,8 @@ const struct conf_option *conf_find(const struct conf_program *program, const ch
 	return NULL;
 }
 
-static enum mr_status value_refused(struct conf_parser *parser, const struct conf_option *option, const char *where,
-				    const char *text)
+static enum mr_status value_refused(struct conf_parser *parser, const struct conf_option *option, enum conf_source source,
+				    const char *where, const char *text)
 {
 	struct buf expected = {0};
 
@@ -31,7 +31,9 @@ static enum mr_status value_refused(struct conf_parser *parser, const struct con
 		if (nearest)
 			buf_printf(&expected, "; did you mean %s", nearest);
 	}
-	mr_error_set(parser->err, MR_EINVAL, where, "\"%.80s\" is not %s", text, buf_cstr(&expected));
+	/* Of a file, `where` is the line. */
+	mr_error_set(parser->err, MR_EINVAL, where, "%s%s\"%.80s\" is not %s", source == CONF_FROM_FILE ? option->name : "",
+		     source == CONF_FROM_FILE ? ": " : "", text, buf_cstr(&expected));
 	buf_deinit(&expected);
 	return MR_EINVAL;
 }
@@ -47,7 +49,7 @@ enum mr_status conf_take(struct conf_parser *parser, size_t i, enum conf_source 
 		conf_value_clear(option, parser->target);
 	parser->sources[i] = source;
 	if (!conf_value_add(option, text, parser->target))
-		return value_refused(parser, option, where, text);
+		return value_refused(parser, option, source, where, text);
 	return MR_OK;
 }
 

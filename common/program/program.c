@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/redis_url.h"
 
 static enum program_exit exit_code(enum mr_status code)
 {
@@ -48,6 +49,17 @@ int program_fail(const char *program, const struct mr_error *err)
 	return (int)exit_code(err->code);
 }
 
+/* Before anything is connected or created. */
+static enum mr_status check_redis(const struct program_common *common, struct mr_error *err)
+{
+	struct redis_url url = {0};
+	struct mr_error why = {0};
+	enum mr_status status = redis_url_parse(common->redis, &url, &why);
+
+	redis_url_deinit(&url);
+	return status ? mr_error_set(err, status, "--redis", "%s", why.message) : MR_OK;
+}
+
 int program_begin(const struct conf_program *program, int argc, char **argv, void *options, size_t common_offset,
 		  struct conf_list *ret_args)
 {
@@ -59,6 +71,10 @@ int program_begin(const struct conf_program *program, int argc, char **argv, voi
 		return program_fail(program->name, &err);
 	if (ret_exit >= 0)
 		return ret_exit;
+	if (check_redis(common, &err)) {
+		conf_deinit(program, options);
+		return program_fail(program->name, &err);
+	}
 	log_setup(program->name, (enum log_level)common->log_level, (enum log_format)common->log_format);
 	bytes_hash_setup(random_u64(), random_u64());
 	signal(SIGPIPE, SIG_IGN);

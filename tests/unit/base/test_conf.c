@@ -456,13 +456,13 @@ static void a_wrong_line_of_a_file_is_named(void **state)
 		int line;
 		const char *message;
 	} cases[] = {
-		{"# x\nslots = 0\n", 2, "\"0\" is not a whole number from 1 to 4096"},
+		{"# x\nslots = 0\n", 2, "slots: \"0\" is not a whole number from 1 to 4096"},
 		{"slot = 3", 1, "unknown name slot; did you mean slots"},
 		{"Connections = 3", 1, "unknown name Connections"},
 		{"--slots = 3", 1, "unknown name --slots; did you mean slots"},
 		{"\n\nslots 3", 3, "\"slots 3\" is not \"name = value\" or a # comment"},
 		{"config = other", 1, "config cannot be set in a file"},
-		{"log-format = xml", 1, "\"xml\" is not one of text, json"},
+		{"log-format = xml", 1, "log-format: \"xml\" is not one of text, json"},
 		{"= 3", 1, "unknown name "},
 	};
 

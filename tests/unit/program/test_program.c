@@ -88,6 +88,7 @@ static void a_wrong_flag_is_exit_2(void **state)
 	(void)state;
 	assert_int_equal(begin(&options, (const char *const[]){"--nn=1", NULL}), PROGRAM_USAGE);
 	assert_int_equal(begin(&options, (const char *const[]){"--log-level=loud", NULL}), PROGRAM_USAGE);
+	assert_int_equal(begin(&options, (const char *const[]){"--redis=http://r", NULL}), PROGRAM_USAGE);
 }
 
 static void errors_have_their_exit_code(void **state)
