@@ -234,6 +234,9 @@ static inline int task_shard(struct bytes key, int n_shards)
 #define HEADER_SCHEDULED_AT "millrace-scheduled-at"
 #define HEADER_DISPATCHED_AT "millrace-dispatched-at"
 #define HEADER_HISTORY "millrace-history" /* Avro `History`: the failures of former attempts */
+/* The last heartbeat of a former attempt: its bytes, and their content type where it has one. */
+#define HEADER_HEARTBEAT "millrace-heartbeat"
+#define HEADER_HEARTBEAT_TYPE "millrace-heartbeat-type"
 /* On a result: an answer to one publication only (BadTask, a rejected duplicate), never state. */
 #define HEADER_NOT_STATE "millrace-not-state"
 #define HEADER_REASON "millrace-reason" /* on a dead letter */
@@ -251,6 +254,8 @@ struct dispatch {
 	int64_t scheduled_at_ms;
 	int64_t dispatched_at_ms;
 	struct bytes history;
+	struct bytes heartbeat;
+	struct bytes heartbeat_type;
 	bool republished; /* has millrace-attempt >= 2, or millrace-key */
 };
 

@@ -12,6 +12,7 @@ struct options {
 	int isolation; /* enum mr_isolation */
 	struct conf_list libraries;
 	struct conf_list programs;
+	struct conf_list limits;
 	int64_t start_to_close_ms;
 	int64_t grace_ms;
 	int64_t max_in_flight_bytes;
@@ -55,6 +56,11 @@ static const struct conf_option table[] = {
 	 .max = 1024,
 	 .offset = MEMBER(slots),
 	 .help = "Attempts that run at once."},
+	{.kind = CONF_LIST,
+	 .name = "limit",
+	 .arg = "TYPE=N",
+	 .offset = MEMBER(limits),
+	 .help = "Attempts of one activity type that run at once, where that is less than the slots."},
 	{.kind = CONF_ENUM,
 	 .name = "isolation",
 	 .arg = "KIND",
@@ -131,6 +137,8 @@ static enum mr_status register_all(struct mr_registry *registry, const struct op
 		status = mr_register_library(registry, options->libraries.items[i], err);
 	for (size_t i = 0; i < options->programs.len && !status; i++)
 		status = mr_register_exec_text(registry, options->programs.items[i], err);
+	for (size_t i = 0; i < options->limits.len && !status; i++)
+		status = mr_register_limit_text(registry, options->limits.items[i], err);
 	return status;
 }
 

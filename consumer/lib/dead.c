@@ -116,6 +116,18 @@ void dead_begin(struct worker *worker, struct job *job, const struct mr_error *e
 	deliver_dead(worker, job, dead_headers(job, reason));
 }
 
+void dead_too_large(struct worker *worker, struct job *job)
+{
+	struct bytes reason = arena_printf(
+		&job->arena, "%.*s (of its %zu bytes, too many for any topic, the first are kept; its headers are not)",
+		BYTES_ARG(job->out_value), job->value.len);
+
+	job->headers = (struct headers){NULL, 0};
+	if (job->value.len > DEAD_KEEP_BYTES)
+		job->value.len = DEAD_KEEP_BYTES;
+	deliver_dead(worker, job, dead_headers(job, reason));
+}
+
 void dead_woken(struct worker *worker, struct job *job)
 {
 	if (job->open_deliveries)

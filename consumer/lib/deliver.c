@@ -96,12 +96,23 @@ static void refused(struct worker *worker, struct delivery *delivery, enum mr_st
 	wake_later(worker, job, job->backoff_ms);
 }
 
-static bool is_refused_for_size(const struct job *job, enum mr_status status)
+/* True where the job went another way, because sending the same again would never do: it is not ours to touch any more. */
+static bool refused_for_size(struct worker *worker, struct job *job, enum mr_status status)
 {
-	return job->state == JOB_JOURNALLING && job->handle && status == MR_ETOO_LARGE;
+	bool is_attempt = job->state == JOB_JOURNALLING && job->handle;
+	bool is_letter = job->state == JOB_DEAD && (job->headers.len > 0 || job->value.len > DEAD_KEEP_BYTES);
+
+	if (status != MR_ETOO_LARGE || !(is_attempt || is_letter))
+		return false;
+	job->open_deliveries = 0;
+	if (is_attempt)
+		journal_refused(worker, job);
+	else
+		dead_too_large(worker, job);
+	return true;
 }
 
-/* False where the job went another way: it is not ours to touch any more. */
+/* False where the job went another way. */
 static bool send_one(struct worker *worker, struct delivery *delivery)
 {
 	struct bus_record record = {
@@ -115,9 +126,7 @@ static bool send_one(struct worker *worker, struct delivery *delivery)
 
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_SENT;
-	} else if (is_refused_for_size(delivery->job, status)) {
-		delivery->job->open_deliveries = 0;
-		journal_refused(worker, delivery->job);
+	} else if (refused_for_size(worker, delivery->job, status)) {
 		return false;
 	} else {
 		refused(worker, delivery, status);
@@ -145,9 +154,7 @@ void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_st
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_DONE;
 		job->open_deliveries--;
-	} else if (is_refused_for_size(job, status)) {
-		job->open_deliveries = 0;
-		journal_refused(worker, job);
+	} else if (refused_for_size(worker, job, status)) {
 		return;
 	} else {
 		refused(worker, delivery, status);

@@ -13,6 +13,9 @@
 #define INTAKE_MAX 256
 /* What a job costs beside its record. */
 #define INTAKE_JOB_BYTES 4096
+/* Of headers, and of what a task says beside its input: both fit what executors and the journal take on top of the input. */
+#define INTAKE_HEADERS_BYTES (256 * 1024)
+#define INTAKE_FIELDS_BYTES (448 * 1024)
 
 static struct headers copy_headers(struct arena *arena, struct headers headers)
 {
@@ -96,6 +99,27 @@ static enum mr_status check_length(const struct job *job, struct mr_error *err)
 	return MR_OK;
 }
 
+/* A broker measures a record compressed, so that one may come which no executor and no other topic would take. */
+static enum mr_status check_size(const struct worker *worker, struct job *job, struct mr_error *err)
+{
+	size_t input = job->task.input.data.len;
+	size_t fields = job->value.len > input ? job->value.len - input : 0;
+
+	if (job->headers_bytes > INTAKE_HEADERS_BYTES) {
+		job->user_headers = (struct headers){NULL, 0}; /* no answer can carry them */
+		return mr_error_set(err, MR_EBAD_RECORD, "headers", "the record's headers have %zu bytes; up to %d are accepted",
+				    job->headers_bytes, INTAKE_HEADERS_BYTES);
+	}
+	if ((int64_t)input > worker->config.max_input_bytes)
+		return mr_error_set(err, MR_EBAD_RECORD, "input", "the input has %zu bytes; this worker accepts up to %lld",
+				    input, (long long)worker->config.max_input_bytes);
+	if (fields > INTAKE_FIELDS_BYTES)
+		return mr_error_set(err, MR_EBAD_RECORD, "task",
+				    "the fields beside the input have %zu bytes; up to %d are accepted", fields,
+				    INTAKE_FIELDS_BYTES);
+	return MR_OK;
+}
+
 static struct bytes first_present(struct bytes a, struct bytes b, struct bytes c)
 {
 	if (bytes_present(a))
@@ -140,6 +164,8 @@ static enum mr_status understand(struct worker *worker, struct job *job, int64_t
 		return mr_error_set(err, MR_EBAD_RECORD, "", "the record has no value");
 	status = wire_decode_task(worker->config.wire, job->value, &job->arena, &job->task, ret_has_key, err);
 	job->key = task_key(&job->task, job->record_id, &job->arena);
+	if (!status)
+		status = check_size(worker, job, err);
 	if (status)
 		return status;
 	if (!dispatch_parse(job->headers, &job->dispatch, err))

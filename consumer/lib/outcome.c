@@ -13,18 +13,44 @@ struct history {
 	size_t n;
 };
 
+static struct failure worker_lost(void)
+{
+	struct failure failure;
+
+	failure_init(&failure);
+	failure.type = BYTES_LIT("WorkerLost");
+	failure.message = BYTES_LIT("the worker that ran the attempt is gone");
+	return failure;
+}
+
+static void history_add(struct history *history, const struct attempt_failure *failed, struct arena *arena)
+{
+	attempt_failures_add(history->failures, history->n, failed, arena, &history->failures, &history->n);
+}
+
+/* A first loss is followed by the next attempt at once, by the claim, so that no record has told of it yet. */
+static void add_losses(struct job *job, struct history *history)
+{
+	struct attempt_failure lost = {.started_at_ms = TASK_UNSET, .failed_at_ms = job->claimed_at_ms, .failure = worker_lost()};
+	int64_t first = job->attempt - job->dispatch.attempt > FAILURE_HISTORY ? job->attempt - FAILURE_HISTORY
+									       : job->dispatch.attempt;
+
+	for (lost.attempt = first; lost.attempt < job->attempt; lost.attempt++)
+		history_add(history, &lost, &job->arena);
+}
+
 /* A history that cannot be read is not worth an attempt: it is for people. */
 static struct history former_failures(struct worker *worker, struct job *job)
 {
 	struct history history = {NULL, 0};
 	struct mr_error err = {0};
 
-	if (!bytes_present(job->dispatch.history))
-		return history;
-	if (wire_decode_history(worker->config.wire, job->dispatch.history, &job->arena, &history.failures, &history.n, &err)) {
+	if (bytes_present(job->dispatch.history) &&
+	    wire_decode_history(worker->config.wire, job->dispatch.history, &job->arena, &history.failures, &history.n, &err)) {
 		log_warn("the failures of former attempts cannot be read", LOG_B("key", job->key), LOG_S("reason", err.message));
-		return (struct history){NULL, 0};
+		history = (struct history){NULL, 0};
 	}
+	add_losses(job, &history);
 	return history;
 }
 
@@ -51,8 +77,16 @@ struct span {
 	int64_t ended_mono_us;
 };
 
+/* The last heartbeat of this attempt, else of a former one. */
+static struct payload last_heartbeat(const struct job *job, const struct ending *ending)
+{
+	if (bytes_present(ending->outcome->heartbeat_details.data))
+		return ending->outcome->heartbeat_details;
+	return (struct payload){.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type};
+}
+
 static void retry(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
-		  const struct history *history, const struct span *span)
+		  struct history *history, const struct span *span)
 {
 	/* By the latest that Redis' clock may have shown, so that the next attempt is never early. */
 	int64_t due_at_ms = worker->config.calls->time_upper_ms(worker->store, span->ended_mono_us) + verdict->delay_ms;
@@ -62,12 +96,11 @@ static void retry(struct worker *worker, struct job *job, const struct verdict *
 		.failed_at_ms = ending->ended_at_ms,
 		.failure = verdict->failure,
 	};
-	const struct attempt_failure *failures;
-	size_t n;
+	struct payload heartbeat = last_heartbeat(job, ending);
 
 	worker->counters.retried++;
-	attempt_failures_add(history->failures, history->n, &failed, &job->arena, &failures, &n);
-	journal_backoff(worker, job, failures, n, due_at_ms, &ending->outcome->heartbeat_details);
+	history_add(history, &failed, &job->arena);
+	journal_backoff(worker, job, history->failures, history->n, due_at_ms, &heartbeat);
 }
 
 static void close_task(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
@@ -81,7 +114,7 @@ static void close_task(struct worker *worker, struct job *job, const struct verd
 	result.retry_state = verdict->retry_state;
 	if (verdict->failed) {
 		result.failure = &verdict->failure;
-		result.last_heartbeat_details = ending->outcome->heartbeat_details;
+		result.last_heartbeat_details = last_heartbeat(job, ending);
 		worker->counters.failed++;
 	} else {
 		result.result = ending->outcome->result;
@@ -143,6 +176,7 @@ static void conclude_failed(struct worker *worker, struct job *job, struct failu
 		.outcome = &outcome,
 		.timed_out = timed_out,
 		.budget_ms = job->budget_ms,
+		.never_started = started_at_ms == TASK_UNSET,
 		.ended_at_ms = worker_time_ms(worker),
 	};
 	struct span span = {.started_at_ms = started_at_ms, .ended_mono_us = worker->now_us};
@@ -152,13 +186,8 @@ static void conclude_failed(struct worker *worker, struct job *job, struct failu
 
 void outcome_of_loss(struct worker *worker, struct job *job)
 {
-	struct failure failure;
-
 	worker->counters.lost++;
-	failure_init(&failure);
-	failure.type = BYTES_LIT("WorkerLost");
-	failure.message = BYTES_LIT("the worker that ran the attempt is gone");
-	conclude_failed(worker, job, failure, TIMEOUT_NONE, job->claimed_at_ms);
+	conclude_failed(worker, job, worker_lost(), TIMEOUT_NONE, job->claimed_at_ms);
 }
 
 void outcome_too_late(struct worker *worker, struct job *job)

@@ -12,6 +12,7 @@ struct ending {
 	const struct retry_policy *policy; /* effective */
 	enum timeout_type timed_out;       /* it used up this one; TIMEOUT_NONE */
 	int64_t budget_ms;                 /* of that */
+	bool never_started;                /* its time was over before */
 	bool shut_down;                    /* it was told that the worker ends, or killed for it */
 	bool cancel_requested;
 	int64_t ended_at_ms;                /* Redis' clock */

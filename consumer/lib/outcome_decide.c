@@ -16,9 +16,11 @@ static struct failure failure_of(struct bytes type, struct bytes message)
 static struct failure timeout_failure(const struct ending *ending, struct arena *arena)
 {
 	const char *what = ending->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE ? "schedule-to-close" : "start-to-close";
-	struct failure failure = failure_of(
-		BYTES_LIT("Timeout"),
-		arena_printf(arena, "the attempt was ended by its %s timeout after %lld ms", what, (long long)ending->budget_ms));
+	bool early = ending->never_started;
+	struct failure failure = failure_of(BYTES_LIT("Timeout"),
+					    arena_printf(arena, "the attempt was %s its %s timeout %s %lld ms",
+							 early ? "not started within" : "ended by", what, early ? "of" : "after",
+							 (long long)ending->budget_ms));
 
 	failure.timeout_type = ending->timed_out;
 	return failure;

@@ -372,19 +372,24 @@ static enum mr_status start_zygote(struct pool *pool, struct mr_error *err)
 	return status == MR_ECLOSED ? explain(pool, wait_status, err) : status;
 }
 
+static enum mr_status start_processes(struct pool *pool, struct mr_error *err)
+{
+	/* What the processes below leave behind comes to us, and only that is ours to kill. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return mr_error_set(err, MR_ESYSTEM, "prctl", "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+	descendants_list(pool->foreign);
+	return start_zygote(pool, err);
+}
+
 enum mr_status pool_start(struct pool *pool, struct mr_error *err)
 {
 	enum mr_status status = registry_check(pool->config.registry, err);
 
 	if (!status && pool->config.threads)
 		status = registry_try_libraries(pool->config.registry, err);
-	if (status || !pool_has_processes(pool))
-		return status;
-	/* What the processes below leave behind comes to us, and only that is ours to kill. */
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-		return mr_error_set(err, MR_ESYSTEM, "prctl", "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
-	descendants_list(pool->foreign);
-	return start_zygote(pool, err);
+	if (!status && pool_has_processes(pool))
+		status = start_processes(pool, err);
+	return status ? status : registry_check_limits(pool->config.registry, err);
 }
 
 enum mr_status pool_zygote_died(struct pool *pool, int wait_status, struct mr_error *err)

@@ -38,6 +38,7 @@ void mr_registry_free(struct mr_registry *registry)
 		activity_free(registry->items[i]);
 	for (size_t i = 0; i < registry->n_libraries; i++)
 		free(registry->libraries[i]);
+	registry_limits_free(registry);
 	map_deinit(&registry->by_name);
 	free(registry->items);
 	free(registry->libraries);
@@ -158,6 +159,7 @@ enum mr_status registry_add(struct mr_registry *registry, const char *name, stru
 		return registry_refuse(registry, err, &why);
 	}
 	activity->name = mem_strdup(name);
+	registry_limit(registry, activity);
 	insert(registry, activity);
 	return MR_OK;
 }

@@ -40,6 +40,9 @@ void registry_list(const struct mr_registry *registry, struct buf *out);
  * something. */
 enum mr_status registry_check(const struct mr_registry *registry, struct mr_error *err);
 
+/* registry_limit.c: every type with a limit is there; to be asked once all shared objects were looked at. */
+enum mr_status registry_check_limits(const struct mr_registry *registry, struct mr_error *err);
+
 /* registry_load.c */
 
 size_t registry_library_count(const struct mr_registry *registry);

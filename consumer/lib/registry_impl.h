@@ -7,6 +7,11 @@
 #include "base/map.h"
 #include "lib/registry.h"
 
+struct registry_limit {
+	char *type;
+	int max_concurrent;
+};
+
 struct mr_registry {
 	struct activity **items;
 	size_t len;
@@ -15,6 +20,8 @@ struct mr_registry {
 	char **libraries;
 	void **handles; /* of loaded libraries, as many as there are names once loaded */
 	size_t n_libraries;
+	struct registry_limit *limits;
+	size_t n_limits;
 	bool loaded;
 	struct mr_error first_error; /* MR_OK: none */
 };
@@ -27,6 +34,10 @@ enum mr_status registry_add(struct mr_registry *registry, const char *name, stru
 enum mr_status registry_refuse(struct mr_registry *registry, struct mr_error *err, const struct mr_error *why);
 /* Forgets activities that are only known by name. */
 void registry_drop_remote(struct mr_registry *registry);
+
+/* registry_limit.c: sets the activity's limit where its type has one. */
+void registry_limit(const struct mr_registry *registry, struct activity *activity);
+void registry_limits_free(struct mr_registry *registry);
 
 /* registry_exec.c: the absolute path of an executable regular file: `program` where it has a slash, else the first in PATH. */
 enum mr_status registry_find_program(const char *program, char **ret, struct mr_error *err);

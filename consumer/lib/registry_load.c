@@ -153,6 +153,7 @@ static void add_remote(struct mr_registry *registry, char **fields)
 	activity->max_concurrent = strtoll(fields[2], NULL, 10);
 	activity->start_to_close_timeout_ms = strtoll(fields[3], NULL, 10);
 	activity->heartbeat_timeout_ms = strtoll(fields[4], NULL, 10);
+	registry_limit(registry, activity);
 }
 
 /* True at the end line. */

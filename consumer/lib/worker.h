@@ -39,6 +39,7 @@ struct worker_config {
 	size_t depth;              /* attempts that may wait in the executor's ring */
 	size_t max_jobs;           /* tasks read and not settled */
 	int64_t max_jobs_bytes;    /* their bytes */
+	int64_t max_input_bytes;   /* of one task, as the activity gets it */
 	int64_t max_result_bytes;  /* a result record */
 	int64_t start_to_close_ms; /* where neither task nor activity has one */
 	int64_t grace_ms;          /* of a drain */
@@ -180,6 +181,9 @@ void intake_take(struct worker *worker);
 /* dead.c */
 void dead_begin(struct worker *worker, struct job *job, const struct mr_error *err, bool has_key);
 void dead_delivered(struct worker *worker, struct job *job);
+/* The letter was refused for its size: once more, with the beginning of the record alone. */
+#define DEAD_KEEP_BYTES ((size_t)64 * 1024)
+void dead_too_large(struct worker *worker, struct job *job);
 void dead_woken(struct worker *worker, struct job *job);
 /* delay.c */
 bool delay_applies(const struct worker *worker, const struct job *job);

@@ -90,6 +90,7 @@ static struct worker_config core_config(const struct loop_parts *parts)
 		.depth = pool->depth,
 		.max_jobs = LOOP_JOBS_MAX,
 		.max_jobs_bytes = options->max_in_flight_bytes,
+		.max_input_bytes = options->max_input_bytes,
 		.max_result_bytes = LOOP_RECORD_MAX_BYTES - LOOP_RECORD_SPARE_BYTES,
 		.start_to_close_ms = options->start_to_close_ms,
 		.grace_ms = options->grace_ms,

@@ -69,6 +69,19 @@ static void json_number(struct buf *out, const char *name, int64_t value)
 	buf_printf(out, ",\"%s\":%" PRId64, name, value);
 }
 
+/* Text as a string, JSON as it is, other bytes by their number. */
+static void json_details(struct buf *out, const struct payload *details)
+{
+	if (!bytes_present(details->data))
+		return;
+	if (bytes_is(details->content_type, PAYLOAD_JSON) && wire_is_json(details->data))
+		buf_printf(out, ",\"details\":%.*s", BYTES_ARG(details->data));
+	else if (bytes_is_utf8(details->data))
+		json_text(out, "details", details->data);
+	else
+		json_number(out, "details_bytes", (int64_t)details->data.len);
+}
+
 static void json_failure(struct buf *out, const struct attempt_failure *failed)
 {
 	const struct failure *failure = &failed->failure;
@@ -83,6 +96,7 @@ static void json_failure(struct buf *out, const struct attempt_failure *failed)
 		json_text(out, "type", failure->type);
 		json_text(out, "message", failure->message);
 		json_text(out, "timeout_type", bytes_of(timeout_type_name(failure->timeout_type)));
+		json_details(out, &failure->details);
 	}
 	while (depth-- > 0)
 		buf_append_char(out, '}');
@@ -143,10 +157,14 @@ static void row_time(struct buf *out, const char *name, int64_t at_ms)
 	buf_printf(out, "%-14s %s.%03dZ\n", name, text, (int)(at_ms % 1000));
 }
 
-static void row_failure(struct buf *out, const char *name, int64_t attempt, const struct failure *failure)
+/* A failure and what caused it. */
+static void rows_failure(struct buf *out, int64_t attempt, const struct failure *failure)
 {
-	buf_printf(out, "%-14s attempt %" PRId64 ": %.*s: %.*s\n", name, attempt, BYTES_ARG(failure->type),
-		   BYTES_ARG(failure->message));
+	const char *name = "failure";
+
+	for (; failure; failure = failure->cause, name = "caused by")
+		buf_printf(out, "%-14s attempt %" PRId64 ": %.*s: %.*s\n", name, attempt, BYTES_ARG(failure->type),
+			   BYTES_ARG(failure->message));
 }
 
 static void describe_result(const struct result *result, struct buf *out)
@@ -158,8 +176,7 @@ static void describe_result(const struct result *result, struct buf *out)
 	row_time(out, "started", result->started_at_ms);
 	row_time(out, "closed", result->closed_at_ms);
 	row(out, "retry state", bytes_of(result->failure ? retry_state_name(result->retry_state) : NULL));
-	for (const struct failure *failure = result->failure; failure; failure = failure->cause)
-		row_failure(out, failure == result->failure ? "failure" : "caused by", result->attempt, failure);
+	rows_failure(out, result->attempt, result->failure);
 	if (bytes_is(result->result.content_type, PAYLOAD_JSON))
 		row(out, "result", result->result.data);
 	else if (bytes_present(result->result.data))
@@ -188,7 +205,7 @@ static void describe_text(const struct description *d, struct buf *out)
 	row_time(out, "started", view->started_at_ms);
 	row_time(out, view->state == VIEW_BACKING_OFF ? "next attempt" : "due", view->due_ms);
 	for (size_t i = d->entry.there ? d->entry.record.n_failures : 0; i-- > 0;)
-		row_failure(out, "failure", d->entry.record.failures[i].attempt, &d->entry.record.failures[i].failure);
+		rows_failure(out, d->entry.record.failures[i].attempt, &d->entry.record.failures[i].failure);
 }
 
 /* ---- The command ---- */
@@ -206,11 +223,10 @@ static enum mr_status collect(struct description *d, const struct program_common
 	case VIEW_BACKING_OFF:
 	case VIEW_WAITING:
 	case VIEW_SCHEDULED:
+	case VIEW_STARTED:
 		if (view->journal_offset < 0)
 			return MR_OK;
 		return journal_entry_init(&d->entry, common, d->lookup.shard, view->journal_offset, err);
-	case VIEW_STARTED:
-		return MR_OK;
 	case VIEW_NONE:
 		break;
 	}

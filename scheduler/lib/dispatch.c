@@ -7,7 +7,7 @@
  * Republication (design.md 3): the value of the task record unchanged, the user's headers, and the reserved ones that make it
  * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is.
  */
-#define RESERVED_MAX 8
+#define RESERVED_MAX 10
 
 static int32_t spread(struct scheduler *s, const char *topic, struct bytes key)
 {
@@ -19,6 +19,25 @@ static int32_t spread(struct scheduler *s, const char *topic, struct bytes key)
 static struct bytes number(struct scheduler *s, int64_t value)
 {
 	return arena_printf(&s->arena, "%lld", (long long)value);
+}
+
+/* What is for the next attempt to know, and may be left out where the record would be too large. */
+static size_t remembered(struct scheduler *s, const struct journal_record *record, struct header *items)
+{
+	const struct payload *heartbeat = &record->heartbeat_details;
+	size_t n = 0;
+
+	if (record->n_failures > 0) {
+		buf_reset(&s->scratch);
+		wire_encode_history(s->links.wire, record->failures, record->n_failures, &s->scratch);
+		items[n++] = (struct header){BYTES_LIT(HEADER_HISTORY), buf_bytes(&s->scratch)};
+	}
+	if (bytes_present(heartbeat->data)) {
+		items[n++] = (struct header){BYTES_LIT(HEADER_HEARTBEAT), heartbeat->data};
+		if (heartbeat->content_type.len > 0)
+			items[n++] = (struct header){BYTES_LIT(HEADER_HEARTBEAT_TYPE), heartbeat->content_type};
+	}
+	return n;
 }
 
 static size_t reserved(const struct job *job, const struct journal_record *record, struct header *items)
@@ -34,11 +53,8 @@ static size_t reserved(const struct job *job, const struct journal_record *recor
 	if (record->scheduled_at_ms != TASK_UNSET)
 		items[n++] = (struct header){BYTES_LIT(HEADER_SCHEDULED_AT), number(s, record->scheduled_at_ms)};
 	items[n++] = (struct header){BYTES_LIT(HEADER_DISPATCHED_AT), number(s, job->dispatched_at_ms)};
-	if (record->n_failures > 0 && job->size == JOB_WHOLE) {
-		buf_reset(&s->scratch);
-		wire_encode_history(s->links.wire, record->failures, record->n_failures, &s->scratch);
-		items[n++] = (struct header){BYTES_LIT(HEADER_HISTORY), buf_bytes(&s->scratch)};
-	}
+	if (job->size == JOB_WHOLE)
+		n += remembered(s, record, items + n);
 	assert(n <= RESERVED_MAX);
 	return n;
 }

@@ -246,7 +246,7 @@ static void dispatch_delivered(struct job *job)
 	clear(job);
 }
 
-/* Without the failures of former attempts, then not at all. */
+/* Without what is remembered of former attempts, then not at all. */
 static void send_smaller(struct job *job)
 {
 	job->failed = false;

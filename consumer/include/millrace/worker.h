@@ -220,6 +220,11 @@ enum mr_status mr_register_exec(struct mr_registry *registry, const char *name, 
 /* The same from one text, as flags and configuration files have it: NAME=PROGRAM [ARGUMENT...], arguments separated by white
  * space; "..." keeps it. */
 enum mr_status mr_register_exec_text(struct mr_registry *registry, const char *text, struct mr_error *err);
+/* At most so many attempts of this type at once in one worker, from 1 to 1024, whatever its options say: for whoever runs the worker.
+ * The type may be registered before or after, by a shared object too; where it is not at the start, the worker refuses to start. */
+enum mr_status mr_register_limit(struct mr_registry *registry, const char *type, int max_concurrent, struct mr_error *err);
+/* The same from one text: TYPE=N. */
+enum mr_status mr_register_limit_text(struct mr_registry *registry, const char *text, struct mr_error *err);
 /* A shared object with activities (MR_ACTIVITIES). It is looked at when the worker starts. MR_ENOT_FOUND: no such file. */
 enum mr_status mr_register_library(struct mr_registry *registry, const char *path, struct mr_error *err);
 

@@ -10,7 +10,7 @@
  *   one_at_a_time      the same, at most one in a worker
  *   fail_n_times       {"file":PATH,"times":N,"type":T,"non_retryable":B,"delay_ms":N}: fails N times (counted in the file),
  *                      then -> the number of calls
- *   fail               {"type":T,"message":M,"non_retryable":B,"details":TEXT}
+ *   fail               {"type":T,"message":M,"non_retryable":B,"details":TEXT,"sleep_from":N}: attempt N and later ones sleep
  *   big_result         {"bytes":N}
  *   heartbeat_progress {"steps":N,"ms":M}: a beat {"step":i} each M ms; begins after the step of the former attempt's last
  *                      beat -> {"first":N,"attempt":N}
@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,8 +125,12 @@ static enum mr_attempt_end fail(struct mr_attempt *attempt, void *user)
 	struct mr_attempt_failure cause = {.type = "Cause", .message = "the reason behind it"};
 	struct mr_attempt_failure failure = {.type = "Failed", .message = "it failed", .cause = &cause};
 	const char *details = NULL;
+	int64_t sleep_from = INT64_MAX;
 
 	(void)user;
+	mr_input_int(attempt, "sleep_from", &sleep_from, NULL);
+	if (mr_info(attempt)->attempt >= sleep_from && test_sleep(attempt, 60000))
+		return mr_canceled(attempt);
 	mr_input_string(attempt, "type", &failure.type, NULL);
 	mr_input_string(attempt, "message", &failure.message, NULL);
 	mr_input_bool(attempt, "non_retryable", &failure.non_retryable, NULL);
@@ -191,23 +196,86 @@ static const char *text(struct mr_attempt *attempt, const char *value)
 	return value ? mr_json_escape(attempt, value) : "";
 }
 
+/* A buffer for JSON: what does not fit is left out. */
+struct json {
+	char text[4096];
+	size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct json *json, const char *format, ...)
+{
+	size_t room = sizeof(json->text) - json->len;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(json->text + json->len, room, format, args);
+	va_end(args);
+	json->len += n < 0 || (size_t)n >= room ? room - 1 : (size_t)n;
+}
+
+static void put_text(struct json *json, struct mr_attempt *attempt, const char *name, const char *value)
+{
+	put(json, ",\"%s\":\"%s\"", name, text(attempt, value));
+}
+
+static void put_number(struct json *json, const char *name, int64_t value)
+{
+	if (value == MR_UNSET)
+		put(json, ",\"%s\":null", name);
+	else
+		put(json, ",\"%s\":%lld", name, (long long)value);
+}
+
+static void put_times(struct json *json, const struct mr_attempt_info *i)
+{
+	put_number(json, "scheduled_at_ms", i->scheduled_at_ms);
+	put_number(json, "attempt_scheduled_at_ms", i->attempt_scheduled_at_ms);
+	put_number(json, "started_at_ms", i->started_at_ms);
+	put_number(json, "deadline_at_ms", i->deadline_at_ms);
+	put_number(json, "schedule_to_close_timeout_ms", i->schedule_to_close_timeout_ms);
+	put_number(json, "schedule_to_start_timeout_ms", i->schedule_to_start_timeout_ms);
+	put_number(json, "start_to_close_timeout_ms", i->start_to_close_timeout_ms);
+	put_number(json, "heartbeat_timeout_ms", i->heartbeat_timeout_ms);
+}
+
+static void put_retry(struct json *json, struct mr_attempt *attempt, const struct mr_attempt_retry *retry)
+{
+	put(json, ",\"retry\":{\"backoff_coefficient\":%g", retry->backoff_coefficient);
+	put_number(json, "initial_interval_ms", retry->initial_interval_ms);
+	put_number(json, "maximum_interval_ms", retry->maximum_interval_ms);
+	put_number(json, "maximum_attempts", retry->maximum_attempts);
+	put(json, ",\"non_retryable_error_types\":[");
+	for (size_t k = 0; k < retry->n_non_retryable_error_types; k++)
+		put(json, "%s\"%s\"", k ? "," : "", text(attempt, retry->non_retryable_error_types[k]));
+	put(json, "]}");
+}
+
 static enum mr_attempt_end info(struct mr_attempt *attempt, void *user)
 {
 	const struct mr_attempt_info *i = mr_info(attempt);
+	struct json json = {.len = 0};
 
 	(void)user;
 	mr_log(attempt, MR_LOG_INFO, "told of %zu headers", i->n_headers);
-	return mr_complete_jsonf(
-		attempt,
-		"{\"task_key\":\"%s\",\"workflow_id\":\"%s\",\"activity_id\":\"%s\",\"run_id\":\"%s\",\"activity_type\":\"%s\","
-		"\"queue\":\"%s\",\"worker\":\"%s\",\"epoch\":%lld,\"attempt\":%lld,\"scheduled_at_ms\":%lld,"
-		"\"started_at_ms\":%lld,\"deadline_at_ms\":%lld,\"start_to_close_timeout_ms\":%lld,"
-		"\"maximum_attempts\":%lld,\"priority\":%d,\"headers\":%zu,\"header\":\"%s\"}",
-		text(attempt, i->task_key), text(attempt, i->workflow_id), text(attempt, i->activity_id),
-		text(attempt, i->run_id), text(attempt, i->activity_type), text(attempt, i->queue), text(attempt, i->worker),
-		(long long)i->epoch, (long long)i->attempt, (long long)i->scheduled_at_ms, (long long)i->started_at_ms,
-		(long long)i->deadline_at_ms, (long long)i->start_to_close_timeout_ms, (long long)i->retry.maximum_attempts,
-		i->priority, i->n_headers, i->n_headers ? text(attempt, i->headers[0].value) : "");
+	put(&json, "{\"attempt\":%lld,\"epoch\":%lld,\"priority\":%d", (long long)i->attempt, (long long)i->epoch, i->priority);
+	put_text(&json, attempt, "task_key", i->task_key);
+	put_text(&json, attempt, "workflow_id", i->workflow_id);
+	put_text(&json, attempt, "activity_id", i->activity_id);
+	put_text(&json, attempt, "run_id", i->run_id);
+	put_text(&json, attempt, "activity_type", i->activity_type);
+	put_text(&json, attempt, "queue", i->queue);
+	put_text(&json, attempt, "worker", i->worker);
+	put_text(&json, attempt, "token", i->token);
+	put_text(&json, attempt, "heartbeat_details", i->heartbeat_details.data);
+	put_times(&json, i);
+	put_retry(&json, attempt, &i->retry);
+	put(&json, ",\"headers\":{");
+	for (size_t k = 0; k < i->n_headers; k++)
+		put(&json, "%s\"%s\":\"%s\"", k ? "," : "", text(attempt, i->headers[k].name),
+		    text(attempt, i->headers[k].value));
+	put(&json, "}}");
+	return mr_complete_json(attempt, json.text);
 }
 
 static enum mr_attempt_end pending(struct mr_attempt *attempt, void *user)

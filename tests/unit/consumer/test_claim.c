@@ -118,6 +118,37 @@ static void a_first_loss_runs_as_the_next_attempt(void **state)
 	world_expect(world, "claim k 1", "push k 2", NULL);
 }
 
+static void decode_backoff(struct world *world, struct arena *arena, struct journal_record *ret)
+{
+	struct wire *wire;
+
+	assert_int_equal(wire_new(&wire, NULL), MR_OK);
+	assert_int_equal(wire_decode_journal(wire, world_value_bytes(world, "t.journal"), arena, ret, NULL), MR_OK);
+	assert_int_equal(ret->kind, JOURNAL_BACKOFF);
+	wire_free(wire);
+}
+
+static void a_first_loss_is_remembered_by_what_fails_after_it(void **state)
+{
+	struct world *world = *state;
+	struct journal_record record;
+	struct arena arena = {0};
+
+	world_claim_answer(world)->attempt = 1; /* one more than asked for */
+	world_record(world, 0, task);
+	world_settle(world);
+	world_fail(world, "k", "Oops", false);
+	world_settle(world);
+	decode_backoff(world, &arena, &record);
+	assert_int_equal(record.attempt, 3);
+	assert_int_equal(record.n_failures, 2);
+	assert_int_equal(record.failures[0].attempt, 1);
+	assert_true(bytes_is(record.failures[0].failure.type, "WorkerLost"));
+	assert_int_equal(record.failures[1].attempt, 2);
+	assert_true(bytes_is(record.failures[1].failure.type, "Oops"));
+	arena_deinit(&arena);
+}
+
 static void a_canceled_task_ends_without_running(void **state)
 {
 	struct world *world = *state;
@@ -325,6 +356,7 @@ int main(void)
 		T(a_lost_attempt_is_followed_by_the_next_one),
 		T(a_lost_attempt_that_was_the_only_one_fails_the_task),
 		T(a_first_loss_runs_as_the_next_attempt),
+		T(a_first_loss_is_remembered_by_what_fails_after_it),
 		T(a_canceled_task_ends_without_running),
 		T(a_rejected_publication_is_answered_alone),
 		T(a_task_on_hold_is_journalled),

@@ -110,6 +110,39 @@ static void options_are_checked_and_kept(void **state)
 	assert_int_equal(mr_register(registry, "d", noop, NULL, &no_size, &err), MR_EINVAL);
 }
 
+static void a_limit_stands_above_the_options_whenever_it_comes(void **state)
+{
+	struct mr_activity_options three = {.size = sizeof(three), .max_concurrent = 3};
+	struct mr_error err;
+
+	(void)state;
+	mr_register(registry, "a", noop, NULL, &three, NULL);
+	assert_int_equal(mr_register_limit_text(registry, "a=2", &err), MR_OK);
+	assert_int_equal(mr_register_limit(registry, "b", 1, &err), MR_OK);
+	assert_int_equal(registry_check_limits(registry, &err), MR_EINVAL);
+	assert_string_equal(err.where, "b");
+	mr_register(registry, "b", noop, NULL, &three, NULL);
+	assert_int_equal(registry_check_limits(registry, &err), MR_OK);
+	assert_int_equal(registry_find(registry, BYTES_LIT("a"))->max_concurrent, 2);
+	assert_int_equal(registry_find(registry, BYTES_LIT("b"))->max_concurrent, 1);
+	assert_int_equal(registry_check(registry, &err), MR_OK);
+	assert_int_equal(mr_register_limit_text(registry, "a=1", &err), MR_EEXISTS);
+	assert_int_equal(registry_check(registry, &err), MR_EEXISTS);
+}
+
+static void a_limit_that_is_none_is_refused(void **state)
+{
+	static const char *const texts[] = {"", "a", "a=", "=1", "a=0", "a=-1", "a=1025", "a=1x"};
+	struct mr_error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		assert_int_equal(mr_register_limit_text(registry, texts[i], &err), MR_EINVAL);
+		assert_non_null(strstr(err.message, "TYPE=N"));
+	}
+	assert_int_equal(mr_register_limit(registry, "a", 0, &err), MR_EINVAL);
+}
+
 static void find_prefers_the_name_to_the_catch_all(void **state)
 {
 	struct buf list = {0};
@@ -268,6 +301,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_first_error_refuses_the_start, make, drop),
 		cmocka_unit_test_setup_teardown(a_worker_with_nothing_to_run_is_refused, make, drop),
 		cmocka_unit_test_setup_teardown(options_are_checked_and_kept, make, drop),
+		cmocka_unit_test_setup_teardown(a_limit_stands_above_the_options_whenever_it_comes, make, drop),
+		cmocka_unit_test_setup_teardown(a_limit_that_is_none_is_refused, make, drop),
 		cmocka_unit_test_setup_teardown(find_prefers_the_name_to_the_catch_all, make, drop),
 		cmocka_unit_test_setup_teardown(programs_are_found_in_path_and_checked, make, drop),
 		cmocka_unit_test(shared_objects_that_are_none_of_ours_are_refused_with_the_reason),

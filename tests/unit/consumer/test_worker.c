@@ -234,6 +234,44 @@ static void a_record_that_is_not_understood_goes_to_the_dead_letters_and_is_answ
 	world_expect(world, "commit 0:1", NULL);
 }
 
+static void an_input_that_is_too_large_is_answered_with_both_sizes(void **state)
+{
+	struct world *world = *state;
+	char json[3100];
+
+	snprintf(json, sizeof(json), "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"input\":\"%02999d\"}", 0);
+	world_record(world, 0, json);
+	world_settle(world);
+	world_expect(world, "produce t.dead record key", "view k", "produce t.results k", NULL);
+	assert_non_null(strstr(world_header(world, "t.dead", "millrace-reason"), "3001"));
+	assert_non_null(strstr(world_header(world, "t.dead", "millrace-reason"), "3000"));
+	snprintf(json, sizeof(json), "{\"activity_type\":\"a\",\"activity_id\":\"l\",\"input\":\"%02998d\"}", 0);
+	world_record(world, 0, json);
+	world_settle(world);
+	world_expect(world, "claim l 1", "push l 1", NULL);
+}
+
+/* Brokers measure a record compressed; what writes the letter measures it as it is. */
+static void a_letter_that_no_topic_takes_keeps_the_beginning_of_its_record(void **state)
+{
+	struct world *world = *state;
+	static char text[DEAD_KEEP_BYTES + 100];
+
+	memset(text, 'x', sizeof(text) - 1);
+	world_record(world, 0, text);
+	world_tick(world, 0);
+	world_expect(world, "produce t.dead record key", NULL);
+	assert_int_equal(world_value_bytes(world, "t.dead").len, sizeof(text) - 1);
+	world_ack(world, MR_ETOO_LARGE);
+	world_tick(world, 0);
+	world_expect(world, "produce t.dead record key", NULL);
+	assert_int_equal(world_value_bytes(world, "t.dead").len, DEAD_KEEP_BYTES);
+	assert_non_null(strstr(world_header(world, "t.dead", "millrace-reason"), "65635 bytes"));
+	world_ack(world, MR_OK);
+	world_tick(world, 200);
+	world_expect(world, "commit 0:1", NULL);
+}
+
 static void a_bad_record_of_a_task_that_is_known_is_not_answered(void **state)
 {
 	struct world *world = *state;
@@ -358,6 +396,8 @@ int main(void)
 		T(a_task_without_id_has_its_place_as_key),
 		T(a_result_that_no_record_holds_fails_the_task),
 		T(a_record_that_is_not_understood_goes_to_the_dead_letters_and_is_answered),
+		T(an_input_that_is_too_large_is_answered_with_both_sizes),
+		T(a_letter_that_no_topic_takes_keeps_the_beginning_of_its_record),
 		T(a_bad_record_of_a_task_that_is_known_is_not_answered),
 		T(an_attempt_is_told_at_its_deadline_and_killed_after_the_grace_period),
 		T(a_task_without_timeout_has_the_workers_start_to_close),

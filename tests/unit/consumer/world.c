@@ -43,6 +43,7 @@ struct world *world_new(const struct world_options *options)
 		.depth = 8,
 		.max_jobs = o->max_jobs ? o->max_jobs : 100,
 		.max_jobs_bytes = o->max_jobs_bytes ? o->max_jobs_bytes : 1 << 24,
+		.max_input_bytes = 3000,
 		.max_result_bytes = 2000,
 		.start_to_close_ms = 10000,
 		.grace_ms = o->grace_ms ? o->grace_ms : 30000,

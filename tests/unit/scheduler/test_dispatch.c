@@ -75,6 +75,8 @@ static void a_due_attempt_is_republished_and_then_cleared(void **state)
 	assert_string_equal(world_header(world, "tasks.default", HEADER_SCHEDULED_AT), "5");
 	assert_non_null(world_header(world, "tasks.default", HEADER_DISPATCHED_AT));
 	assert_non_null(world_header(world, "tasks.default", HEADER_HISTORY));
+	assert_string_equal(world_header(world, "tasks.default", HEADER_HEARTBEAT), "half");
+	assert_string_equal(world_header(world, "tasks.default", HEADER_HEARTBEAT_TYPE), "text/plain");
 	world_ack(world, MR_OK);
 	world_settle(world);
 	world_expect(world, "published a", NULL);
@@ -226,6 +228,7 @@ static void an_attempt_that_is_too_large_goes_without_its_history(void **state)
 	world_settle(world);
 	world_expect(world, "produce tasks.default a", NULL);
 	assert_null(world_header(world, "tasks.default", HEADER_HISTORY));
+	assert_null(world_header(world, "tasks.default", HEADER_HEARTBEAT));
 	assert_string_equal(world_header(world, "tasks.default", HEADER_ATTEMPT), "2");
 }
 

@@ -44,6 +44,8 @@ static void all_reserved_headers_are_read(void **state)
 		HEADER(HEADER_SCHEDULED_AT, "1700000000000"),
 		HEADER(HEADER_DISPATCHED_AT, "9007199254740991"),
 		HEADER(HEADER_HISTORY, "\x00\xff"),
+		HEADER(HEADER_HEARTBEAT, "\x01\x00"),
+		HEADER(HEADER_HEARTBEAT_TYPE, "a/b"),
 		HEADER("millrace-later", "unknown ones are left alone"),
 	};
 	struct dispatch dispatch;
@@ -57,6 +59,8 @@ static void all_reserved_headers_are_read(void **state)
 	assert_true(dispatch.scheduled_at_ms == INT64_C(1700000000000));
 	assert_true(dispatch.dispatched_at_ms == INT64_C(9007199254740991));
 	assert_int_equal(dispatch.history.len, 2);
+	assert_int_equal(dispatch.heartbeat.len, 2);
+	assert_true(bytes_is(dispatch.heartbeat_type, "a/b"));
 	assert_true(dispatch.republished);
 }
 
