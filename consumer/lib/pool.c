@@ -348,7 +348,7 @@ static void end_tree(struct pool *pool, int *ret_wait_status)
 
 static enum mr_status explain(const struct pool *pool, int wait_status, struct mr_error *err)
 {
-	const char *where = registry_library_count(pool->config.registry) ? "activity libraries" : "zygote";
+	const char *where = registry_libraries_name(pool->config.registry);
 
 	if (WIFSIGNALED(wait_status))
 		return mr_error_set(err, MR_EINVAL, where, "the process that loads the activities died of SIG%s (%s)",

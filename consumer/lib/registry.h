@@ -45,7 +45,8 @@ enum mr_status registry_check_limits(const struct mr_registry *registry, struct 
 
 /* registry_load.c */
 
-size_t registry_library_count(const struct mr_registry *registry);
+/* What an error of the loader is about: the shared object where there is one. */
+const char *registry_libraries_name(const struct mr_registry *registry);
 /* Loads the shared objects into this process: user code runs. Remote activities are replaced by the real ones. */
 enum mr_status registry_load_libraries(struct mr_registry *registry, struct mr_error *err);
 /* For the loader: writes what the libraries brought (or the error) to `fd`, and reads it on the other side until end of file.

@@ -37,9 +37,11 @@ enum mr_status mr_register_library(struct mr_registry *registry, const char *pat
 	return MR_OK;
 }
 
-size_t registry_library_count(const struct mr_registry *registry)
+const char *registry_libraries_name(const struct mr_registry *registry)
 {
-	return registry->n_libraries;
+	if (registry->n_libraries == 1)
+		return registry->libraries[0];
+	return registry->n_libraries ? "activity libraries" : "zygote";
 }
 
 static enum mr_status check_abi(void *handle, const char *path, struct mr_error *err)
@@ -212,7 +214,7 @@ static enum mr_status parse_report(struct mr_registry *registry, struct buf *tex
 		return error.code;
 	}
 	if (!complete)
-		return mr_error_set(err, MR_ECLOSED, registry->n_libraries ? registry->libraries[0] : "zygote",
+		return mr_error_set(err, MR_ECLOSED, registry_libraries_name(registry),
 				    "the process that loads the activities died");
 	return MR_OK;
 }
@@ -225,7 +227,7 @@ enum mr_status registry_read_report(struct mr_registry *registry, int fd, int ti
 	if (read_until_end(fd, timeout_ms, &text))
 		status = parse_report(registry, &text, err);
 	else
-		status = mr_error_set(err, MR_ETIMEOUT, registry->n_libraries ? registry->libraries[0] : "zygote",
+		status = mr_error_set(err, MR_ETIMEOUT, registry_libraries_name(registry),
 				      "loading the activities took longer than %d ms", timeout_ms);
 	buf_deinit(&text);
 	return status;
@@ -233,7 +235,7 @@ enum mr_status registry_read_report(struct mr_registry *registry, int fd, int ti
 
 static enum mr_status explain_death(const struct mr_registry *registry, int wait_status, struct mr_error *err)
 {
-	const char *path = registry->n_libraries == 1 ? registry->libraries[0] : "activity libraries";
+	const char *path = registry_libraries_name(registry);
 
 	if (WIFSIGNALED(wait_status))
 		return mr_error_set(err, MR_EINVAL, path, "crashed while it was loaded: SIG%s (%s)",
