@@ -195,32 +195,39 @@ def bytes_each(case, n, activity, reached, **as_submit):
 
     before = used()
     case.submit(n, activity, **as_submit)
-    eventually(lambda: reached(case), limit_s=60, what=f"{n} tasks of {activity[:12]} are where they shall be")
+    eventually(reached, limit_s=60, what=f"{n} tasks of {activity[:12]} are where they shall be")
     return (used() - before) / n
 
 
-def keys_ending(case, end):
-    return list(case.redis.client.scan_iter(match="*" + end, count=10000))
+def backing_off(case):
+    """How many tasks are in the shards' sorted sets of backoffs."""
+    client = case.redis.client
+    return sum(client.zcard(key) for key in client.scan_iter(match="*}b", count=10000))
+
+
+def measure_bytes(lab, n, activity, reached, slots=2, **as_submit):
+    with Case(lab) as case:
+        case.worker(isolation="thread", slots=slots).wait_for_log("all shards are ready", limit_s=20)
+        empty = case.redis.client.dbsize()
+        return bytes_each(case, n, activity, lambda: reached(case) >= n + (empty if reached is keys else 0), **as_submit)
+
+
+def keys(case):
+    return case.redis.client.dbsize()
 
 
 def memory_redis(lab, report):
     n = max(1000, lab.options.tasks // 10)
-    with Case(lab) as case:
-        case.worker(isolation="thread")
-        finished = bytes_each(case, n, "noop", lambda c: c.results.count() >= n)
-    with Case(lab) as case:
-        case.worker(isolation="thread")
-        activity = "fail=" + input_of({"type": "Down", "message": "not now"})
-        due = lambda c: sum(c.redis.client.zcard(key) for key in keys_ending(c, ":backoff")) >= n
-        backing_off = bytes_each(case, n, activity, due, retry_ms=3600000)
-    running_n = 1000
-    with Case(lab) as case:
-        case.worker(isolation="thread", slots=running_n)
-        activity = "sleep_ms=" + input_of({"ms": 600000})
-        running = bytes_each(case, running_n, activity, lambda c: c.redis.client.dbsize() >= running_n)
-    for key, label, figure in (("finished", "finished", finished), ("backing-off", "backing off", backing_off), ("running", "running", running)):
-        report.number(f"bytes-{key}", f"Redis bytes of a task that is {label} ({INPUT_BYTES} B of input)", figure, "{:,.0f} B")
-    report.number("bytes-queued", "Redis bytes of a task that is queued", 0, "{:,.0f} B")
+    sleeping, failing = input_of({"ms": 600000}), input_of({"type": "Down", "message": "not now"})
+    figures = {
+        "queued": 0,
+        "running": measure_bytes(lab, 1000, f"sleep_ms={sleeping}", keys, slots=1000),
+        "backing-off": measure_bytes(lab, n, f"fail={failing}", backing_off, retry_ms=3600000),
+        "finished": measure_bytes(lab, n, "noop", lambda case: case.results.count()),
+    }
+    for state, figure in figures.items():
+        label = f"Redis bytes of a task that is {state.replace('-', ' ')} ({INPUT_BYTES} B of input)"
+        report.number(f"bytes-{state}", label, figure, "{:,.0f} B")
 
 
 def million_waiting(lab, report):
