@@ -37,6 +37,8 @@ function(mr_install_library name)
 	target_link_options(${shared} PRIVATE "LINKER:--version-script=${exports}")
 
 	set(MR_PC_NAME "${name}")
+	# From the file itself, so that what is installed may be moved.
+	file(RELATIVE_PATH MR_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 	configure_file("${PROJECT_SOURCE_DIR}/cmake/millrace.pc.in" "${MR_GENERATED}/${name}.pc" @ONLY)
 	install(FILES "${MR_GENERATED}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 	install(DIRECTORY common/include/millrace "${ARG_HEADERS}/millrace"

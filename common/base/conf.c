@@ -155,6 +155,33 @@ static void help_print(const struct conf_program *program)
 	buf_deinit(&help);
 }
 
+static void markdown_print(const struct conf_program *program)
+{
+	struct buf page = {0};
+
+	conf_describe_markdown(program, &page);
+	fwrite(page.data, 1, page.len, stdout);
+	buf_deinit(&page);
+}
+
+static void answer(const struct conf_program *program, enum conf_request request)
+{
+	switch (request) {
+	case CONF_RUN:
+		break;
+	case CONF_HELP:
+		help_print(program);
+		break;
+	case CONF_MARKDOWN:
+		markdown_print(program);
+		break;
+	case CONF_VERSION:
+		printf("%s %s\n", program->name, mr_version());
+		break;
+	}
+	fflush(stdout);
+}
+
 static enum mr_status parse(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args, int *ret_exit)
 {
 	enum conf_request request;
@@ -169,11 +196,7 @@ static enum mr_status parse(struct conf_parser *parser, int argc, char **argv, s
 		status = args_check(parser, ret_args);
 	if (status != MR_OK || request == CONF_RUN)
 		return status;
-	if (request == CONF_HELP)
-		help_print(parser->program);
-	else
-		printf("%s %s\n", parser->program->name, mr_version());
-	fflush(stdout);
+	answer(parser->program, request);
 	*ret_exit = 0;
 	return MR_OK;
 }

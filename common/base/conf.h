@@ -61,7 +61,8 @@ struct conf_program {
 /*
  * Parses into `target` (the program's options structure, zeroed by this call where an option lies). On --help prints help to stdout and sets
  * *ret_exit to 0; on --version the same; else leaves *ret_exit = -1. `ret_args` gets the positional arguments: a part of argv, which this
- * call reorders; not to be freed; NULL where none are taken. --help, -h and --version are added to every table.
+ * call reorders; not to be freed; NULL where none are taken. --help, -h and --version are added to every table, and --help-markdown
+ * (conf_describe_markdown), which only makes the docs.
  * Errors: MR_EINVAL naming flag (or variable, or file and line), the value, and what is accepted. Strings and lists live until conf_deinit,
  * which need not be called after an error or where *ret_exit is set. Not for several threads at once.
  */

@@ -16,6 +16,7 @@ struct flags {
 	size_t n_longs;
 	int help;
 	int version;
+	int markdown;
 };
 
 static void flag_add(struct flags *flags, const char *name, int argument, int value)
@@ -38,8 +39,11 @@ static void flags_init(struct flags *flags, struct conf_parser *parser)
 {
 	int n = (int)parser->n_options;
 
-	*flags = (struct flags){.parser = parser, .help = LONG_FIRST + 2 * n, .version = LONG_FIRST + 2 * n + 1};
-	flags->longs = arena_alloc(&flags->arena, (2 * parser->n_options + 3) * sizeof(*flags->longs));
+	*flags = (struct flags){.parser = parser,
+				.help = LONG_FIRST + 2 * n,
+				.version = LONG_FIRST + 2 * n + 1,
+				.markdown = LONG_FIRST + 2 * n + 2};
+	flags->longs = arena_alloc(&flags->arena, (2 * parser->n_options + 4) * sizeof(*flags->longs));
 	/* A colon first: getopt tells a missing value from an unknown flag. */
 	buf_append_char(&flags->letters, ':');
 	for (int i = 0; i < n; i++)
@@ -47,6 +51,7 @@ static void flags_init(struct flags *flags, struct conf_parser *parser)
 			option_add(flags, &parser->program->options[i], LONG_FIRST + 2 * i);
 	flag_add(flags, "help", no_argument, flags->help);
 	flag_add(flags, "version", no_argument, flags->version);
+	flag_add(flags, "help-markdown", no_argument, flags->markdown);
 	if (!memchr(flags->letters.data, 'h', flags->letters.len))
 		buf_append_char(&flags->letters, 'h');
 }
@@ -155,6 +160,8 @@ static enum mr_status flags_walk(struct flags *flags, int argc, char **argv, enu
 			status = unknown_long(flags, typed);
 		else if (value == flags->version)
 			*ret_request = CONF_VERSION;
+		else if (value == flags->markdown)
+			*ret_request = CONF_MARKDOWN;
 		else if (value == flags->help || (value == 'h' && option_index(flags, 'h') == flags->parser->n_options))
 			*ret_request = CONF_HELP;
 		else

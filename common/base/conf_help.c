@@ -258,6 +258,8 @@ static void table_row(const struct conf_option *option, struct buf *out)
 	cell(out, " | ", option->help ? option->help : "", "");
 	if (option->kind == CONF_LIST)
 		buf_printf(out, " May repeat.");
+	if (option->kind == CONF_ENUM && option->arg)
+		cell(out, " One of `", option->choices, "`.");
 	if (range.len)
 		buf_printf(out, " Range: %s.", buf_cstr(&range));
 	buf_printf(out, " |\n");

@@ -53,7 +53,7 @@ const struct conf_option *conf_find(const struct conf_program *program, const ch
 void conf_suggest(const struct conf_program *program, const char *name, const char *dashes, struct buf *out);
 
 /* conf_flags.c: takes the flags of argv, which it reorders, and leaves the other arguments to *ret_args. */
-enum conf_request { CONF_RUN, CONF_HELP, CONF_VERSION };
+enum conf_request { CONF_RUN, CONF_HELP, CONF_MARKDOWN, CONF_VERSION };
 enum mr_status conf_flags_take(struct conf_parser *parser, int argc, char **argv, struct conf_list *ret_args,
 			       enum conf_request *ret_request);
 

@@ -628,6 +628,17 @@ static void the_table_becomes_markdown(void **state)
 	buf_deinit(&text);
 }
 
+static void the_page_of_the_docs_is_printed_on_request(void **state)
+{
+	struct buf text = {0};
+
+	(void)state;
+	conf_describe_markdown(&program, &text);
+	assert_string_equal(run_output("--help-markdown"), buf_cstr(&text));
+	assert_int_equal(got.exit, 0);
+	buf_deinit(&text);
+}
+
 #define CONF_TEST(f) cmocka_unit_test_setup_teardown(f, clean, clean)
 
 int main(void)
@@ -655,6 +666,7 @@ int main(void)
 		CONF_TEST(headings_are_bold_on_a_terminal_only),
 		CONF_TEST(version_names_program_and_version),
 		CONF_TEST(the_table_becomes_markdown),
+		CONF_TEST(the_page_of_the_docs_is_printed_on_request),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_folder, scratch_folder_remove);
