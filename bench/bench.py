@@ -46,15 +46,18 @@ class Lab:
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    parser.add_argument("--tasks", type=int, default=300000, help="tasks of a drain in threads; others take a share of it (%(default)s)")
-    parser.add_argument("--only", default="", metavar="NAME", help="cases whose name contains this; `pipe` always runs")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work, to see that all works; figures are rough")
-    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="measure each rate so often; the median counts (%(default)s)")
-    parser.add_argument("--million", action="store_true", help="also the memory of worker and scheduler with 1,000,000 tasks waiting")
-    parser.add_argument("--write", action="store_true", help="also write the page to docs/benchmarks.md")
-    parser.add_argument("--list", action="store_true", help="name the cases")
+    """bench/run --help has the words for people."""
+    parser = argparse.ArgumentParser(prog="bench/run", add_help=False)
+    parser.add_argument("--tasks", type=int, default=200000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
+    if options.tasks < 1000 or options.repeat < 1:
+        parser.error("--tasks is 1000 or more, --repeat 1 or more")
     options.words = "".join(f" {word}" for word in sys.argv[1:] if word != "--write")
     if options.quick:
         options.tasks = max(1000, options.tasks // 10)

@@ -2,7 +2,6 @@
 """What bench/run measures, in order: each case adds its figures to the report."""
 
 import json
-import statistics
 import time
 
 from support.stack import Stack
@@ -161,7 +160,7 @@ def retry_lateness(lab, report):
     n, interval_ms = 1000, 1000
     log = lab.folder / "retries.log"
     with Case(lab, "everysec", env={"MILLRACE_TEST_LOG": str(log)}) as case:
-        worker = case.worker(isolation="process", slots=8)
+        worker = case.ready_worker(isolation="process", slots=8)
         case.submit(n, 'log_start={"fail":true}', attempts=2, retry_ms=interval_ms, per_s=n // 3)
         case.results.await_count(n, 30, worker)
     moments = {}
@@ -207,7 +206,7 @@ def backing_off(case):
 
 def measure_bytes(lab, n, activity, reached, slots=2, **as_submit):
     with Case(lab) as case:
-        case.worker(isolation="thread", slots=slots).wait_for_log("all shards are ready", limit_s=20)
+        case.ready_worker(isolation="thread", slots=slots)
         empty = case.redis.client.dbsize()
         return bytes_each(case, n, activity, lambda: reached(case) >= n + (empty if reached is keys else 0), **as_submit)
 

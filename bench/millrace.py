@@ -2,13 +2,12 @@
 """Millrace as it is measured: topics, Redis, scheduler and workers of one case."""
 
 import itertools
-import json
 import shutil
 
 from support.redis_server import RedisServer
 from support.stack import Stack
 
-from meters import BenchError, Cpu, Topic, rss_mb, run_json, spread
+from meters import Cpu, Topic, run_json
 
 PARTITIONS = 4
 INPUT_BYTES = 140
@@ -52,6 +51,13 @@ class Case:
             self.stack.worker(slots=slots, isolation=isolation, libs=libs, execs=execs, env=self.env, flags=flags)
         )
 
+    def ready_worker(self, **as_worker):
+        """A worker that has its partitions and whose shards are vouched for, so that nothing piles up in front of it."""
+        worker = self.worker(**as_worker)
+        worker.wait_for_log("partitions assigned", limit_s=20)
+        worker.wait_for_log("all shards are ready", limit_s=20)
+        return worker
+
     def submit(self, n, activity="noop", encoding="avro", attempts=0, retry_ms=0, per_s=0):
         """Through the client library; returns what it measured."""
         words = [self.lab.broker.address, self.prefix, n, encoding, activity, INPUT_BYTES, attempts, retry_ms, per_s]
@@ -62,7 +68,8 @@ class Case:
         submitted = self.submit(n)
         worker = self.worker(**as_worker)
         first = self.results.await_count(1, 20, worker)
-        cpu = Cpu(worker=worker.pid, scheduler=self.scheduler.pid, redis=self.redis.process.pid, broker=self.lab.broker.process.pid)
+        daemons = {"scheduler": self.scheduler.pid, "redis": self.redis.process.pid, "broker": self.lab.broker.process.pid}
+        cpu = Cpu(worker=worker.pid, **daemons)
         count = self.results.await_count(n, limit_s, worker)
         shares = cpu.us_each(max(1, count - first))
         return {"per_s": (count - 1) / self.results.seconds(), "cpu_us": shares, "submit_per_s": submitted["per_s"]}

@@ -2,8 +2,8 @@
 """The peers: BullMQ (Node, Redis) and beanstalkd (C clients), each with a server of its own."""
 
 import contextlib
+import json
 import shutil
-import subprocess
 
 from support.ports import HOST, free_port, is_listening
 from support.redis_server import RedisServer
@@ -50,10 +50,7 @@ class Bullmq:
 
 
 def version_of_bullmq():
-    script = "const {createRequire}=require('module');process.stdout.write(createRequire(process.argv[1])('./package.json').version)"
-    return subprocess.run(
-        ["node", "-e", script, BULLMQ / "node_modules" / "bullmq" / "package.json"], capture_output=True, text=True, check=True
-    ).stdout
+    return json.loads((BULLMQ / "node_modules" / "bullmq" / "package.json").read_text())["version"]
 
 
 @contextlib.contextmanager

@@ -85,8 +85,8 @@ METHOD = """\
   of its own. Rates are the median of the repetitions, with the range behind them.
 - A drain: the tasks (with ids, Avro, 4 partitions) wait; a worker with 2 slots starts; from the first result in the log to the
   last, by the log's own times (the broker's clock). Results are stored in Redis and published.
-- The raw pipe has records of the size of our tasks: idempotent, acks=all, linger 5 ms, contiguous commit each 50 ms, from the first
-  record to the last acknowledgement. It and submissions in bulk run with linger 5 ms.
+- The raw pipe has records of the size of our tasks: idempotent, acks=all, linger 5 ms, contiguous commit each 50 ms, from the
+  first record to the last acknowledgement. Raw produce and submissions in bulk run with linger 5 ms as well.
 - Latency is from the due time of a paced submission to the result at the client that submitted it, after a warm-up. Millrace's
   client is paced to microseconds, BullMQ's by Node's timers (1 ms).
 - The lateness of a retry is from the end of the first attempt plus the interval to the start of the second, both written by the
@@ -104,9 +104,9 @@ def output_of(*argv):
 
 
 def machine():
-    cpu = next(line.split(":", 1)[1].strip() for line in output_of("lscpu").splitlines() if line.startswith("Model name:"))
+    cpu = next(line.split(":")[1].strip() for line in output_of("lscpu").splitlines() if line.startswith("Model name:"))
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
-    system = next(line.split('"')[1] for line in Path("/etc/os-release").read_text().splitlines() if line.startswith("PRETTY_NAME"))
+    system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GB, {system}, Linux {platform.release()}"
 
 
