@@ -44,17 +44,6 @@ bool log_enabled(enum log_level level)
 	return level >= setup.level;
 }
 
-bool log_level_parse(const char *text, enum log_level *ret_level)
-{
-	for (size_t i = 0; i < LEVEL_COUNT; i++) {
-		if (strcmp(text, level_names[i]) == 0) {
-			*ret_level = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static void line_add(struct line *line, const char *data, size_t len)
 {
 	if (line->full || len > sizeof(line->data) - TAIL_BYTES - line->len) {

@@ -30,7 +30,6 @@ struct log_field {
 /* Process-wide; set once before threads start. `program` is borrowed and named in each line. */
 void log_setup(const char *program, enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
-bool log_level_parse(const char *text, enum log_level *ret_level);
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 /* log_info("worker ready", LOG_S("queue", queue), LOG_I("slots", n)); the message is a constant sentence without a full stop. */

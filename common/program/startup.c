@@ -60,18 +60,15 @@ static enum mr_status wait_a_little(struct patience *patience, enum mr_status st
 	return signal_waits(patience, PAUSE_MS) ? MR_ECLOSED : MR_OK;
 }
 
-enum mr_status program_wait_topics(const struct topics_spec *spec, int wait_ms, int signal_fd, struct topics_info *ret,
-				   struct mr_error *err)
+/* Calls `once` until it succeeds, fails for good, or patience ends. */
+typedef enum mr_status once_fn(void *ctx, int timeout_ms, struct mr_error *err);
+
+static enum mr_status keep_trying(struct patience patience, once_fn *once, void *ctx, struct mr_error *err)
 {
-	struct patience patience = patience_of("Kafka", wait_ms, signal_fd);
-
 	for (;;) {
-		struct topics_spec attempt = *spec;
 		struct mr_error reason = {0};
-		enum mr_status status;
+		enum mr_status status = once(ctx, attempt_ms(&patience), &reason);
 
-		attempt.timeout_ms = attempt_ms(&patience);
-		status = topics_setup(&attempt, ret, &reason);
 		if (status == MR_OK)
 			return MR_OK;
 		status = wait_a_little(&patience, status, &reason);
@@ -83,21 +80,36 @@ enum mr_status program_wait_topics(const struct topics_spec *spec, int wait_ms, 
 	}
 }
 
+struct topics_wanted {
+	const struct topics_spec *spec;
+	struct topics_info *ret;
+};
+
+static enum mr_status topics_once(void *ctx, int timeout_ms, struct mr_error *err)
+{
+	const struct topics_wanted *wanted = ctx;
+	struct topics_spec spec = *wanted->spec;
+
+	spec.timeout_ms = timeout_ms;
+	return topics_setup(&spec, wanted->ret, err);
+}
+
+enum mr_status program_wait_topics(const struct topics_spec *spec, int wait_ms, int signal_fd, struct topics_info *ret,
+				   struct mr_error *err)
+{
+	struct topics_wanted wanted = {spec, ret};
+
+	return keep_trying(patience_of("Kafka", wait_ms, signal_fd), topics_once, &wanted, err);
+}
+
+static enum mr_status store_once(void *ctx, int timeout_ms, struct mr_error *err)
+{
+	const struct store_config *const *config = ctx;
+
+	return store_check(*config, timeout_ms, err);
+}
+
 enum mr_status program_wait_store(const struct store_config *config, int wait_ms, int signal_fd, struct mr_error *err)
 {
-	struct patience patience = patience_of("Redis", wait_ms, signal_fd);
-
-	for (;;) {
-		struct mr_error reason = {0};
-		enum mr_status status = store_check(config, attempt_ms(&patience), &reason);
-
-		if (status == MR_OK)
-			return MR_OK;
-		status = wait_a_little(&patience, status, &reason);
-		if (status) {
-			if (err)
-				*err = reason;
-			return status;
-		}
-	}
+	return keep_trying(patience_of("Redis", wait_ms, signal_fd), store_once, &config, err);
 }

@@ -92,8 +92,3 @@ struct bytes task_key(const struct task *task, struct bytes record_id, struct ar
 	assert(p == key + len);
 	return (struct bytes){key, len};
 }
-
-struct bytes task_record_id(struct bytes topic, int32_t partition, int64_t offset, struct arena *arena)
-{
-	return arena_printf(arena, "%.*s:%d:%lld", BYTES_ARG(topic), partition, (long long)offset);
-}

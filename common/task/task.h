@@ -217,8 +217,6 @@ enum mr_status task_validate(const struct task *task, struct mr_error *err);
 /* The task key: `workflow_id/activity_id` or `activity_id`, with `%` and `/` inside an id percent-encoded; coordinates where
  * there is no id. The result lives in the arena. */
 struct bytes task_key(const struct task *task, struct bytes record_id, struct arena *arena);
-/* "topic:partition:offset" */
-struct bytes task_record_id(struct bytes topic, int32_t partition, int64_t offset, struct arena *arena);
 static inline int task_shard(struct bytes key, int n_shards)
 {
 	return (int)(bytes_murmur2(key) % (uint32_t)n_shards);

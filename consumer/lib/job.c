@@ -74,21 +74,6 @@ void job_list_prepend(struct job_list *list, struct job_list *from)
 	*from = (struct job_list){0};
 }
 
-const char *job_state_name(enum job_state state)
-{
-	static const char *const names[] = {
-		[JOB_FREE] = "free",           [JOB_FRESH] = "fresh",
-		[JOB_CLAIMING] = "claiming",   [JOB_DELAYED] = "delayed",
-		[JOB_WAITING] = "waiting",     [JOB_READY] = "ready",
-		[JOB_QUEUED] = "queued",       [JOB_RUNNING] = "running",
-		[JOB_RELEASING] = "releasing", [JOB_JOURNALLING] = "journalling",
-		[JOB_FINISHING] = "finishing", [JOB_PUBLISHING] = "publishing",
-		[JOB_CLEARING] = "clearing",   [JOB_DEAD] = "dead",
-	};
-
-	return names[state];
-}
-
 struct claim_token job_token(const struct job *job)
 {
 	return (struct claim_token){

@@ -137,7 +137,6 @@ static inline struct job *job_of_timer(struct timer *timer)
 	return (struct job *)(void *)((char *)timer - offsetof(struct job, timer));
 }
 
-const char *job_state_name(enum job_state state);
 /* The token of its claim; `worker` is the caller's to fill. */
 struct claim_token job_token(const struct job *job);
 /* The key of copies of its result: the workflow id, else the task key. */

@@ -17,6 +17,21 @@
 	"Kafka or "                                                                                                              \
 	"Redis is unreachable.\n"
 
+/* clang-format off */
+/* Of commands that print a result, and of those that are about queues. */
+#define CLI_JSON_OPTION(structure)                                                                                               \
+	{.kind = CONF_BOOL,                                                                                                      \
+	 .name = "json",                                                                                                         \
+	 .offset = offsetof(structure, json),                                                                                    \
+	 .help = "Prints the whole result record as one line of JSON, whatever the outcome."}
+#define CLI_WAIT_OPTION(structure, text)                                                                                         \
+	{.kind = CONF_DURATION, .name = "wait", .arg = "D", .min = 0, .max = TASK_DURATION_MAX_MS,                               \
+	 .offset = offsetof(structure, wait_ms), .help = text}
+#define CLI_QUEUES_OPTION(structure, text)                                                                                       \
+	{.kind = CONF_LIST, .name = "queue", .letter = 'q', .env = "MILLRACE_QUEUES", .arg = "QUEUE", .def = "default",          \
+	 .offset = offsetof(structure, queues), .help = text}
+/* clang-format on */
+
 /* program_begin for a command that says itself, in one line, what went wrong: log lines only with --log-level debug. */
 int cli_begin(const struct conf_program *program, int argc, char **argv, void *options, size_t common_offset,
 	      struct conf_list *ret_args);

@@ -44,20 +44,13 @@ static const struct conf_option OPTIONS[] = {
 	 .help = "Port of 127.0.0.1 for the redis-server that is started. 0 = the one of --redis, 6379 unless changed, or a free "
 		 "one "
 		 "where that default is taken."},
-	{.kind = CONF_LIST,
-	 .name = "queue",
-	 .letter = 'q',
-	 .env = "MILLRACE_QUEUES",
-	 .arg = "QUEUE",
-	 .def = "default",
-	 .offset = offsetof(struct options, queues),
-	 .help = "Task queue of the worker; may repeat."},
+	CLI_QUEUES_OPTION(struct options, "Task queue of the worker."),
 	{.kind = CONF_LIST,
 	 .name = "activity-lib",
 	 .env = "MILLRACE_ACTIVITY_LIBS",
 	 .arg = "FILE.so",
 	 .offset = offsetof(struct options, libraries),
-	 .help = "Shared object with activities of your own, besides the examples; may repeat."},
+	 .help = "Shared object with activities of your own, besides the examples."},
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
 };

@@ -15,17 +15,8 @@ struct options {
 
 static const struct conf_option OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Result"},
-	{.kind = CONF_DURATION,
-	 .name = "wait",
-	 .arg = "D",
-	 .min = 0,
-	 .max = TASK_DURATION_MAX_MS,
-	 .offset = offsetof(struct options, wait_ms),
-	 .help = "How long to wait for a result that is not there yet; 0 = not at all."},
-	{.kind = CONF_BOOL,
-	 .name = "json",
-	 .offset = offsetof(struct options, json),
-	 .help = "Prints the whole result record as one line of JSON, whatever the outcome."},
+	CLI_WAIT_OPTION(struct options, "How long to wait for a result that is not there yet; 0 = not at all."),
+	CLI_JSON_OPTION(struct options),
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
 };

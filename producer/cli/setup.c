@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/cli.h"
 #include "cli/commands.h"
-#include "program/program.h"
 
 /* millrace setup: creates or checks the topics. */
 
@@ -20,14 +20,7 @@ struct setup_options {
 
 static const struct conf_option OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Topics"},
-	{.kind = CONF_LIST,
-	 .name = "queue",
-	 .letter = 'q',
-	 .env = "MILLRACE_QUEUES",
-	 .arg = "QUEUE",
-	 .def = "default",
-	 .offset = offsetof(struct setup_options, queues),
-	 .help = "Task queue; may repeat."},
+	CLI_QUEUES_OPTION(struct setup_options, "Task queue."),
 	{.kind = CONF_INT,
 	 .name = "partitions",
 	 .arg = "N",

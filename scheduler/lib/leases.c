@@ -212,11 +212,6 @@ void leases_living(const struct leases *leases, int shard, int64_t until_us, voi
 	}
 }
 
-int64_t leases_answered_us(const struct leases *leases)
-{
-	return leases->answered_us;
-}
-
 size_t leases_count(const struct leases *leases)
 {
 	return leases->workers.len;

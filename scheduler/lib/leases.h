@@ -37,8 +37,6 @@ bool leases_knows(const struct leases *leases, int shard, int64_t until_us);
 /* Calls back for every worker that used the shard and showed life within a lease period before `until_us`. */
 void leases_living(const struct leases *leases, int shard, int64_t until_us, void (*each)(void *ctx, const char *worker),
 		   void *ctx);
-/* When Redis answered last. */
-int64_t leases_answered_us(const struct leases *leases);
 size_t leases_count(const struct leases *leases);
 
 #endif

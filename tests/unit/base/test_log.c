@@ -225,20 +225,6 @@ static void logging_leaves_errno_alone_even_when_it_fails(void **state)
 	assert_int_equal(after, EBUSY);
 }
 
-static void level_names_are_understood_and_others_refused(void **state)
-{
-	enum log_level level = LOG_ERROR;
-
-	(void)state;
-	assert_true(log_level_parse("debug", &level));
-	assert_int_equal(level, LOG_DEBUG);
-	assert_true(log_level_parse("error", &level));
-	assert_int_equal(level, LOG_ERROR);
-	assert_false(log_level_parse("DEBUG", &level));
-	assert_false(log_level_parse("", &level));
-	assert_int_equal(level, LOG_ERROR);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,7 +236,6 @@ int main(void)
 		cmocka_unit_test(fields_that_do_not_fit_are_left_out_and_the_line_says_so),
 		cmocka_unit_test(levels_below_the_chosen_one_are_not_written),
 		cmocka_unit_test(logging_leaves_errno_alone_even_when_it_fails),
-		cmocka_unit_test(level_names_are_understood_and_others_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

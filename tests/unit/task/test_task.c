@@ -57,16 +57,6 @@ static void the_longest_key_fits(void **state)
 	arena_deinit(&arena);
 }
 
-static void a_record_id_is_its_coordinates(void **state)
-{
-	struct arena arena = {0};
-
-	(void)state;
-	assert_true(bytes_is(task_record_id(BYTES_LIT("tasks.q"), 31, INT64_C(9007199254740993), &arena),
-			     "tasks.q:31:9007199254740993"));
-	arena_deinit(&arena);
-}
-
 static void ids_are_1_to_255_bytes_of_text_without_controls(void **state)
 {
 	char long_id[256];
@@ -217,7 +207,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_task_key_escapes_what_separates_ids),
 		cmocka_unit_test(the_longest_key_fits),
-		cmocka_unit_test(a_record_id_is_its_coordinates),
 		cmocka_unit_test(ids_are_1_to_255_bytes_of_text_without_controls),
 		cmocka_unit_test(validation_names_the_field),
 		cmocka_unit_test(one_attempt_needs_no_sound_intervals),
