@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* 5 outcome: completed, failed, timed out or to be tried again. Pure. */
 #include "lib/outcome.h"
 
 #include <assert.h>

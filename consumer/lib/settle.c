@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 8 settle */
+/* 8 settle: commits the lowest contiguous offset of each partition, and hands over what it holds when it leaves. */
 #include "lib/settle.h"
 
 #include <assert.h>

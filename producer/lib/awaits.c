@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* 7 await: who waits for which key and run, until when, and which of the results that are read is theirs. */
 #include "lib/awaits.h"
 
 #include <assert.h>

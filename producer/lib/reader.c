@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* 7 await: reads those partitions of `results` for which somebody waits. */
 #include "lib/reader.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* 1 publish: what was handed to Kafka and is not acknowledged yet, or held until its result would be seen. */
 #include "lib/submissions.h"
 
 #include <assert.h>
