@@ -5,15 +5,16 @@
 
 /*
  * Republication (design.md 3): the value of the task record unchanged, the user's headers, and the reserved ones that make it
- * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is.
+ * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is, and each attempt goes to
+ * the next one, so that what one worker cannot run comes to others.
  */
 #define RESERVED_MAX 10
 
-static int32_t spread(struct scheduler *s, const char *topic, struct bytes key)
+static int32_t spread(struct scheduler *s, const char *topic, struct bytes key, int64_t attempt)
 {
 	int count = bus_partition_count(s->links.bus, topic);
 
-	return count > 0 ? (int32_t)(bytes_murmur2(key) % (uint32_t)count) : BUS_BY_KEY;
+	return count > 0 ? (int32_t)((bytes_murmur2(key) + (uint64_t)attempt) % (uint64_t)count) : BUS_BY_KEY;
 }
 
 static struct bytes number(struct scheduler *s, int64_t value)
@@ -75,7 +76,7 @@ enum mr_status dispatch_send(struct job *job, const struct journal_record *recor
 	}
 	n += reserved(job, record, items + n);
 	out.headers = (struct headers){items, n};
-	out.partition = spread(s, topic, job->key);
+	out.partition = spread(s, topic, job->key, record->attempt);
 	status = bus_produce(s->links.bus, &out, &job->tag);
 	if (status == MR_OK)
 		job->unacked = 1;

@@ -153,6 +153,19 @@ def test_an_unknown_type_is_retried_for_a_worker_that_has_it_and_holds_nobody_up
     assert "scriptd" in answer["failure"]["message"] and "scripted" in answer["failure"]["message"]
 
 
+def test_each_attempt_of_a_type_that_a_worker_does_not_know_goes_to_another_partition(kafka, stack):
+    stack.setup(partitions=3)
+    stack.scheduler()
+    stack.scripted_worker()
+    policy = {"maximum_attempts": 5, "initial_interval_ms": 20, "backoff_coefficient": 1.0}
+    kafka.publish("default", {"activity_type": "scriptd", "activity_id": "typo", "retry_policy": policy})
+
+    kafka.results().await_one("typo")
+
+    republished = {record.header("millrace-attempt"): record.partition for record in kafka.read_all("tasks.default")}
+    assert sorted(republished[attempt] for attempt in "345") == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "begin, named",
     [
