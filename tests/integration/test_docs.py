@@ -27,6 +27,11 @@ def installed(build, tmp_path):
     prefix = tmp_path / "prefix"
     subprocess.run(["cmake", "--install", str(build.folder), "--prefix", str(prefix)], check=True, capture_output=True)
     (folder,) = {path.parent for path in prefix.rglob("millrace-worker.pc")}
+    sanitizers = re.search(r"^MR_SANITIZE:\w+=(\S+)$", (build.folder / "CMakeCache.txt").read_text(), re.MULTILINE)
+    if sanitizers:  # what links to a library that was built with them needs them too
+        compiler = prefix / "bin/cc"
+        compiler.write_text(f'#!/bin/sh\nexec /usr/bin/cc -fsanitize={sanitizers[1]} "$@"\n')
+        compiler.chmod(0o755)
     return {
         "PATH": f"{prefix}/bin:/usr/local/bin:/usr/bin:/bin",
         "PKG_CONFIG_PATH": str(folder),
