@@ -66,7 +66,7 @@ def warm_up(lab, report):
 
 def pipe(lab, report):
     size = lab.sizes["avro"]
-    runs = [raw(lab, lab.options.tasks * 3, size) for _ in range(lab.options.repeat)]
+    runs = [raw(lab, lab.options.tasks * 8, size) for _ in range(lab.options.repeat)]
     copied = iter([run[1] for run in runs])
     produced = iter([run[0] for run in runs])
     report.rate("pipe", f"raw librdkafka: consume → produce, {size} B", median_of(lab, lambda: next(copied)), "worker")
