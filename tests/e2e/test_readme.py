@@ -93,6 +93,9 @@ def test_the_activity_in_c_is_built_as_a_shared_object_and_runs(kafka, stack, tm
 
 
 def test_every_file_and_folder_that_it_names_is_there():
-    named = {name for name in re.findall(r"`([\w./*-]+/[\w./*-]*)`", README) if not name.startswith("build/")}
-    assert len(named) >= 10
+    quoted = re.findall(r"`([\w./*-]+/[\w./*-]*)`", README)
+    linked = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
+    named = {name for name in [*quoted, *linked] if not name.startswith(("build/", "https:"))}
+
+    assert quoted and linked
     assert not [name for name in sorted(named) if not list(ROOT.glob(name.rstrip("/")))]
