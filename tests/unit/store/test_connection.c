@@ -275,6 +275,7 @@ static void the_queue_is_bounded(void **state)
 	redis_server_restart(&fx->server, NULL);
 	wait_until(fx, &seen.ok, queued - 1);
 	assert_int_equal(store_claim(fx->store, FX_WORKER, &request, 1, on_claim, &seen), MR_OK);
+	wait_until(fx, &seen.ok, queued); /* else it is answered at the teardown, when `seen` is gone */
 }
 
 /* ---- refusals ---- */
