@@ -127,7 +127,7 @@ static void bus_kafka_poll(struct bus *bus)
 	if (kafka->bulk.rk)
 		producer_poll(&kafka->bulk);
 	if (kafka->group.consumer.rk)
-		group_poll(&kafka->group);
+		group_poll(&kafka->group, now_us);
 	if (kafka->reader.rk)
 		consumer_poll(&kafka->reader);
 	while ((job = helper_take(kafka->helper)))
@@ -231,7 +231,7 @@ static void bus_kafka_leave(struct bus *bus)
 	struct kafka *kafka = kafka_of(bus);
 
 	if (kafka->group.consumer.rk)
-		group_leave(&kafka->group);
+		group_leave(&kafka->group, clock_mono_us());
 }
 
 static bool bus_kafka_left(struct bus *bus)

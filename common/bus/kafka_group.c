@@ -7,6 +7,9 @@
 #include "base/mem.h"
 #include "bus/kafka_impl.h"
 
+/* How long a leave waits for a rebalance that is under way. */
+#define LEAVE_JOINING_US 3000000
+
 static void set_offsets(rd_kafka_topic_partition_list_t *list, const struct bus_partition *partitions)
 {
 	for (int i = 0; i < list->cnt; i++) {
@@ -40,8 +43,18 @@ static void revoke(struct kafka *kafka, rd_kafka_t *rk, const rd_kafka_topic_par
 	if (kafka->group.n_assigned > 0 && !kafka->group.closing && kafka->callbacks.revoked)
 		kafka->callbacks.revoked(kafka->callbacks.ctx, partitions, (size_t)list->cnt, lost);
 	kafka->group.n_assigned = 0;
+	kafka->group.joining = !kafka->group.unsubscribed;
 	rd_kafka_assign(rk, NULL);
 	queues_remove_all(&kafka->queues, rk);
+}
+
+/* Not NULL: the library would take that for the end of its membership, and join again. */
+static void assign_nothing(rd_kafka_t *rk)
+{
+	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+
+	rd_kafka_assign(rk, none);
+	rd_kafka_topic_partition_list_destroy(none);
 }
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
@@ -52,10 +65,12 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 	bool is_revoke = err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
 
 	log_debug("rebalance", LOG_S("event", rd_kafka_err2name(err)), LOG_I("partitions", list->cnt));
+	if (is_assign)
+		group->joining = false;
 	if (is_assign && !group->leaving && !group->closing)
 		assign(kafka, rk, list);
 	else if (is_assign)
-		rd_kafka_assign(rk, NULL);
+		assign_nothing(rk);
 	else
 		revoke(kafka, rk, list, !is_revoke || group->fenced || rd_kafka_assignment_lost(rk));
 }
@@ -135,6 +150,7 @@ enum mr_status group_init(struct group *group, struct kafka *kafka, const struct
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)config->n_topics);
 	for (size_t i = 0; i < config->n_topics; i++)
 		rd_kafka_topic_partition_list_add(topics, config->topics[i], RD_KAFKA_PARTITION_UA);
+	group->joining = true;
 	rd_kafka_resp_err_t failed = rd_kafka_subscribe(group->consumer.rk, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (failed)
@@ -158,11 +174,28 @@ void group_deinit(struct group *group, bool orderly)
 		rd_kafka_topic_partition_list_destroy(group->refused);
 }
 
-void group_poll(struct group *group)
+/*
+ * While it joins, the library takes back the subscription without a word to the broker (it asks for the leave only of a
+ * member that has its assignment), and the member's partitions stay with nobody until its session times out. So the
+ * assignment is waited for first. A static member tells the group that it leaves only when it unsubscribes, not when it
+ * closes.
+ */
+static void leave_when_joined(struct group *group, int64_t now_us)
+{
+	bool in_vain = group->fenced || group->consumer.kafka->health.state == HEALTH_DOWN || now_us >= group->leave_by_us;
+
+	if (!group->leaving || group->unsubscribed || (group->joining && !in_vain))
+		return;
+	group->unsubscribed = true;
+	rd_kafka_unsubscribe(group->consumer.rk);
+}
+
+void group_poll(struct group *group, int64_t now_us)
 {
 	rd_kafka_topic_partition_list_t *refused = group->refused;
 
 	consumer_poll(&group->consumer);
+	leave_when_joined(group, now_us);
 	if (refused) {
 		group->refused = NULL;
 		report_commit(group->consumer.kafka, refused, RD_KAFKA_RESP_ERR__STATE);
@@ -229,20 +262,22 @@ enum mr_status group_commit_now(struct group *group, const struct bus_partition 
 	return kafka_status(err);
 }
 
-/* A static member tells the group that it leaves only when it unsubscribes, not when it closes. */
-void group_leave(struct group *group)
+void group_leave(struct group *group, int64_t now_us)
 {
 	if (group->leaving)
 		return;
 	group->leaving = true;
-	rd_kafka_unsubscribe(group->consumer.rk);
+	group->leave_by_us = now_us + LEAVE_JOINING_US;
+	leave_when_joined(group, now_us);
 }
 
-/* The member id goes away when the request to leave is sent. */
+/* The member id goes away when the request to leave is sent; where it joins in vain there is none to be sent. */
 bool group_left(struct group *group)
 {
-	if (!group->leaving || group->n_assigned > 0)
+	if (!group->unsubscribed || group->n_assigned > 0)
 		return false;
+	if (group->joining)
+		return true;
 	char *id = rd_kafka_memberid(group->consumer.rk);
 	bool left = !id || !*id;
 	if (id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bus on a real broker: MILLRACE_TEST_BROKERS names it, tests/run sets it; without it these tests are skipped. */
-#include "bed.h"
+#include "broker_env.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -9,69 +9,6 @@
 #include "base/mem.h"
 #include "bus/kafka_impl.h"
 #include "bus/topics.h"
-
-#define PARTITIONS 4
-
-static struct {
-	const char *brokers;
-	char prefix[32];
-	char *tasks;
-	char *results;
-	char *group;
-	const char *topics[1];
-} env;
-
-static int new_topics(void **state)
-{
-	static const char *const queue = "q";
-	struct topics_spec spec = {
-		.prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = PARTITIONS, .shards = PARTITIONS};
-	struct topics_info info;
-	struct mr_error err = {0};
-
-	(void)state;
-	env.brokers = getenv("MILLRACE_TEST_BROKERS");
-	if (!env.brokers)
-		return 0;
-	bed_prefix(env.prefix, sizeof(env.prefix));
-	spec.brokers = env.brokers;
-	if (topics_setup(&spec, &info, &err) != MR_OK)
-		fail_msg("%s: %s", err.where, err.message);
-	free(info.report);
-	env.tasks = topics_task_topic(env.prefix, queue);
-	env.group = topics_worker_group(env.prefix, queue);
-	env.results = mem_alloc(64);
-	snprintf(env.results, 64, "%sresults", env.prefix);
-	env.topics[0] = env.tasks;
-	return 0;
-}
-
-static int forget_topics(void **state)
-{
-	(void)state;
-	free(env.tasks);
-	free(env.group);
-	free(env.results);
-	env.tasks = env.group = env.results = NULL;
-	return 0;
-}
-
-static struct bus_config producer_config(void)
-{
-	if (!env.brokers)
-		skip();
-	return (struct bus_config){.brokers = env.brokers, .client_id = "test"};
-}
-
-static struct bus_config group_config(void)
-{
-	struct bus_config config = producer_config();
-
-	config.group = env.group;
-	config.topics = env.topics;
-	config.n_topics = 1;
-	return config;
-}
 
 static bool is_readable(struct bus *bus)
 {
@@ -490,104 +427,6 @@ static void under_load_records_wait_for_company_and_alone_they_do_not(void **sta
 	assert_int_equal(bed.n_failed, 0);
 }
 
-/* Both buses are driven by this one thread. */
-#define eventually_both(a, b, condition) eventually(a, (bus_poll((b)->bus), (condition)))
-
-static void a_static_member_that_leaves_gives_its_partitions_at_once(void **state)
-{
-	struct bus_config config = group_config();
-	struct bed one, two;
-
-	(void)state;
-	config.group_instance = "one";
-	bed_open(&one, &config);
-	eventually(&one, one.n_assigned == PARTITIONS);
-	config.group_instance = "two";
-	bed_open(&two, &config);
-	eventually_both(&one, &two, one.n_assigned == PARTITIONS / 2 && two.n_assigned == PARTITIONS / 2);
-
-	int64_t begin_us = clock_mono_us();
-	bus_leave(one.bus);
-	eventually_both(&one, &two, bus_left(one.bus));
-	assert_int_equal(one.n_assigned, 0);
-	bed_close(&one);
-	eventually(&two, two.n_assigned == PARTITIONS);
-	/* Its session would have lasted 6 s. */
-	assert_true(clock_mono_us() - begin_us < 3000000);
-	bed_close(&two);
-}
-
-static void a_static_member_that_comes_back_gets_its_partitions_without_a_rebalance(void **state)
-{
-	struct bus_config config = group_config();
-	struct bed one, two;
-
-	(void)state;
-	config.group_instance = "one";
-	bed_open(&one, &config);
-	config.group_instance = "two";
-	bed_open(&two, &config);
-	eventually_both(&one, &two, one.n_assigned == PARTITIONS / 2 && two.n_assigned == PARTITIONS / 2);
-	size_t revokes = one.n_revokes;
-	int32_t first = two.assigned[0].partition;
-	bed_close(&two);
-	bed_open(&two, &config);
-	eventually_both(&one, &two, two.n_assigned == PARTITIONS / 2);
-	assert_int_equal(two.assigned[0].partition, first);
-	assert_int_equal(one.n_revokes, revokes);
-	bed_close(&one);
-	bed_close(&two);
-}
-
-static void a_member_whose_instance_was_taken_over_is_told(void **state)
-{
-	struct bus_config config = group_config();
-	struct bed one, two;
-
-	(void)state;
-	config.group_instance = "same";
-	bed_open(&one, &config);
-	eventually(&one, one.n_assigned == PARTITIONS);
-	bed_open(&two, &config);
-	eventually_both(&one, &two, one.n_health > 0 && two.n_assigned == PARTITIONS && one.n_assigned == 0);
-	assert_int_equal(one.health[0], MR_ECONFLICT);
-	assert_int_equal(one.n_revokes, 1);
-	assert_int_equal(one.n_lost, 1);
-	bed_close(&one);
-	bed_close(&two);
-}
-
-static void a_topic_that_is_missing_is_told_and_joined_when_it_comes(void **state)
-{
-	struct bus_config config = group_config();
-	static const char *const queue = "later";
-	struct topics_spec spec = {
-		.brokers = env.brokers, .prefix = env.prefix, .queues = &queue, .n_queues = 1, .partitions = 2};
-	char *topic = topics_task_topic(env.prefix, queue);
-	const char *const topics[] = {topic};
-	char *refresh[] = {"topic.metadata.refresh.interval.ms=500"};
-	struct conf_list properties = {refresh, 1};
-	struct topics_info info;
-	struct bed bed;
-
-	(void)state;
-	config.topics = topics;
-	config.properties = &properties;
-	bed_open(&bed, &config);
-	eventually(&bed, bed.n_health > 0);
-	assert_int_equal(bed.health[0], MR_ENOT_FOUND);
-	assert_non_null(strstr(bed.health_text, topic));
-	assert_int_equal(bus_partition_count(bed.bus, topic), 0);
-	assert_int_equal(topics_setup(&spec, &info, NULL), MR_OK);
-	free(info.report);
-	eventually(&bed, bed.n_assigned == 2);
-	eventually(&bed, bus_partition_count(bed.bus, topic) == 2);
-	bed_close(&bed);
-	free(topic);
-}
-
-#define broker_test(f) cmocka_unit_test_setup_teardown(f, new_topics, forget_topics)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,10 +446,6 @@ int main(void)
 		broker_test(every_partition_gets_its_turn),
 		broker_test(a_broken_producer_is_replaced),
 		broker_test(under_load_records_wait_for_company_and_alone_they_do_not),
-		broker_test(a_static_member_that_leaves_gives_its_partitions_at_once),
-		broker_test(a_static_member_that_comes_back_gets_its_partitions_without_a_rebalance),
-		broker_test(a_member_whose_instance_was_taken_over_is_told),
-		broker_test(a_topic_that_is_missing_is_told_and_joined_when_it_comes),
 	};
 
 	return cmocka_run_group_tests_name("bus on a broker", tests, NULL, NULL);
