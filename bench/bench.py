@@ -17,8 +17,17 @@ import cases
 from meters import BenchError
 from report import Report
 
-# As a broker runs in production, not as one that a test starts: compiled fully, a heap of 1 GB.
-JAVA_OPTIONS = ["-Xms1g", "-Xmx1g", "-XX:TieredStopAtLevel=4", "-XX:-UseSerialGC", "-XX:+UseG1GC"]
+# As a broker runs in production, not as one that a test starts: compiled fully, and what Kafka's own start script gives it.
+JAVA_OPTIONS = [
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:TieredStopAtLevel=4",
+    "-XX:-UseSerialGC",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+]
 
 
 class Lab:

@@ -40,6 +40,7 @@ static char state_letter(enum journal_kind kind)
 		return 'B';
 	case JOURNAL_HEARTBEAT:
 	case JOURNAL_CHECKPOINT:
+	case JOURNAL_COMMAND:
 		return '\0';
 	}
 	return '\0';

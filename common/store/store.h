@@ -26,6 +26,12 @@
  *   P{s}d   hash    incarnations declared dead -> when (ms); they stay dead
  *   P{s}t:K string  the record of task K, first byte = state (below)
  *   P{s}b   zset    backoff: task key -> due ms      P{s}h heartbeat      P{s}T timeout
+ *   P{s}k   zset    parked attempts that a worker runs: "worker<TAB>task key", score 0
+ *   P{s}y:K string  the last heartbeat of the attempt that the journal knows: run epoch attempt beat_ms timeout_ms content_type
+ *                   (TAB-separated; beat_ms by this server's clock), a newline, the details
+ *   P{s}c:K string  what commands have changed for the task: run epoch flags request_ids (RS-joined) options (TAB-separated)
+ *   P{s}u:K<TAB>R   the record F of a closed run R of key K, once another run of the key has begun
+ *   P{0}q:Q hash    the workers of queue Q that have told how busy they are -> "at_ms free partitions"
  *   P{s}o   zset    outbox: task key -> ms since when: something must be published for it and is not confirmed
  *   P{s}x   zset    wheel: the time slices (60 s) that have an entry
  *   P{s}x:N list    task keys that finished in time slice N (their retention ends together)
@@ -35,8 +41,13 @@
  *   S run epoch attempt record_id journal_offset lost flags replies                          SCHEDULED
  *   B run epoch attempt due_ms journal_offset lost flags replies                             BACKING_OFF
  *   W run epoch attempt due_ms journal_offset lost flags replies                             WAITING (due -1: until told)
+ *   M run epoch attempt at_ms - - flags replies   nothing is known of the task but what commands say of it (run may be empty)
  *   F run epoch attempt nonce status closed_at_ms unconfirmed replies\n<publication>         terminal (record.c has the form)
- * flags: c cancel, p pause, r reset requested; l (of R) taken over as lost, not to be run.
+ * Entries of P{s}h are task keys (attempts without a worker only); of P{s}T "kind<TAB>task key<TAB>run<TAB>epoch<TAB>attempt<TAB>place":
+ * kind s schedule-to-start, c the end of the task's or attempt's time; place = topic:partition:offset of the task record, or
+ * empty: the journal has it.
+ * flags: c cancel, t terminate, p pause, r reset requested; u options or a reset came after the dispatch; l (of R) taken over as
+ * lost, not to be run; k (of R) parked: a STARTED record of this attempt is in the journal; e P{s}c:K or P{s}y:K is there.
  * record_id: of R the task record that the claim was for; of S the record that gave its claim back, and may have it again.
  * journalled, journal_offset: offset of the journal record that carries the task; empty where there is none, "j" where it is
  * not known.
@@ -212,6 +223,43 @@ enum mr_status store_reassert(struct store *store, const struct claim_token *tok
 /* Supervisor or scheduler: this incarnation is dead in these shards. */
 enum mr_status store_bury(struct store *store, struct bytes worker, const int *shards, size_t n, store_done_fn *done, void *ctx);
 
+/* ---- a task, as its state in Redis says ---- */
+
+struct task_view {
+	enum view_state {
+		VIEW_NONE,
+		VIEW_STARTED,
+		VIEW_SCHEDULED,
+		VIEW_BACKING_OFF,
+		VIEW_WAITING,
+		VIEW_MARKED, /* only commands are known */
+		VIEW_FINISHED,
+	} state;
+	struct bytes run_id;
+	int64_t epoch, attempt;
+	struct bytes nonce, worker; /* STARTED; no worker: it waits for its asynchronous completion */
+	struct bytes record_id;     /* STARTED, SCHEDULED: coordinates of the task record, where they are known */
+	int64_t lost;
+	int64_t started_at_ms, due_ms; /* due_ms -1: until told */
+	int64_t journal_offset;        /* of the record that carries the task; -1: none, or not known */
+	enum result_status status;     /* FINISHED */
+	int64_t closed_at_ms;
+	struct store_publication publication;
+	bool cancel_requested, terminate_requested, pause_requested, reset_requested, parked;
+	struct bytes replies;
+	struct payload heartbeat; /* the last details that the journal knows */
+	int64_t beat_ms;          /* 0: none */
+	int64_t reset_epoch;      /* what commands ask for; 0: none */
+	struct bytes options;     /* JSON object; absent: none */
+	struct bytes request_ids; /* RS-joined */
+	bool shard_ready;
+};
+
+struct found_task {
+	struct bytes key;
+	struct task_view view;
+};
+
 /* ---- scheduler ---- */
 
 struct shard_status {
@@ -266,16 +314,29 @@ struct apply_record {
 	int64_t due_ms;
 	int64_t offset; /* in the journal */
 	int64_t lost;
-	bool cancel_requested, pause_requested;
-	struct bytes nonce, worker, record_id; /* STARTED: restored where the claim was lost */
+	bool cancel_requested, pause_requested, terminate_requested;
+	struct bytes nonce, worker,
+		record_id; /* STARTED: restored where the claim was lost; no worker: asynchronous completion */
 	int64_t started_at_ms;
+	/* WAITING, BACKOFF: when schedule-to-close runs out; STARTED without a worker: when the attempt's time is over. -1: never */
+	int64_t close_at_ms;
+	int64_t heartbeat_timeout_ms; /* STARTED without a worker; 0: none */
+	struct payload heartbeat;     /* HEARTBEAT, STARTED */
+	struct bytes options;         /* COMMAND */
+	const struct bytes *request_ids;
+	size_t n_request_ids;
+	int64_t control_offset; /* COMMAND, CHECKPOINT; -1: none */
 };
 struct apply_answer {
 	enum apply_verdict {
 		APPLY_DONE,
 		APPLY_STALE,    /* the state is further: nothing to do */
-		APPLY_FINISHED, /* finished and confirmed: write the tombstone again */
+		APPLY_FINISHED, /* finished and confirmed: write the tombstones again */
+		/* Done, and now the task can be ended by its cancel or terminate flag: `found` says what it is. The outbox holds it
+		 * until then (swept.end). */
+		APPLY_END,
 	} verdict;
+	const struct found_task *found; /* END */
 };
 typedef void store_apply_fn(void *ctx, enum mr_status status, const struct apply_answer *answers, size_t n);
 /* Applies a batch of one shard's journal and moves its offset from `from` to `to` in one step. MR_ECONFLICT: the stored
@@ -302,6 +363,7 @@ enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, in
 /* What is in the outbox for longer than `older_ms`. */
 struct swept {
 	struct bytes key;
+	const struct found_task *end; /* not NULL: the task is to be ended by its cancel or terminate flag; nothing else is set */
 	bool finished; /* publish `publication` as the result, then the tombstone; else dispatch the attempt as after fire */
 	struct fired dispatch;
 	struct store_publication publication;
@@ -309,6 +371,39 @@ struct swept {
 typedef void store_sweep_fn(void *ctx, enum mr_status status, const struct swept *swept, size_t n);
 enum mr_status store_sweep(struct store *store, int shard, struct bytes nonce, int64_t older_ms, int limit, store_sweep_fn *done,
 			   void *ctx);
+
+/* Attempts that were parked by workers which have no lease any more, from the member after `after` ("" = the first), over at most
+ * `limit` members. `next`: where to go on, "" at the end. Workers that live cost one step each. */
+typedef void store_orphans_fn(void *ctx, enum mr_status status, const struct found_task *found, size_t n, struct bytes next);
+enum mr_status store_orphans(struct store *store, int shard, struct bytes nonce, struct bytes after, int limit,
+			     store_orphans_fn *done, void *ctx);
+
+/* Timers of heartbeats and timeouts that are due, by this server's clock and re-derived from the task's state: what does not hold
+ * any more is dropped, what is not due yet is armed again. What is returned is armed again for 2 s later, and goes when the task's
+ * state changes, or by store_unwatch. */
+struct due_timer {
+	enum timer_kind { TIMER_SCHEDULE_TO_START, TIMER_CLOSE, TIMER_HEARTBEAT } kind;
+	int64_t due_ms;
+	struct bytes place; /* "": the journal has the task */
+	struct bytes run_id;
+	int64_t epoch, attempt; /* that it was armed for */
+	struct found_task found;
+};
+typedef void store_due_fn(void *ctx, enum mr_status status, const struct due_timer *due, size_t n, int64_t next_due_ms);
+enum mr_status store_due(struct store *store, int shard, struct bytes nonce, int limit, store_due_fn *done, void *ctx);
+
+/* Arms schedule timeouts of task records that wait in their topic; the same again changes nothing. */
+struct watch_request {
+	enum timer_kind kind; /* TIMER_SCHEDULE_TO_START, TIMER_CLOSE */
+	struct bytes key, run_id;
+	int64_t epoch, attempt;
+	struct bytes place; /* topic:partition:offset */
+	int64_t due_ms;
+};
+enum mr_status store_watch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
+			   store_done_fn *done, void *ctx);
+enum mr_status store_unwatch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
+			     store_done_fn *done, void *ctx);
 
 /* Clears outbox entries whose publication is acknowledged. Fenced: only while the task is still in that (run, epoch,
  * attempt). Worker and scheduler. */
@@ -329,20 +424,21 @@ enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, 
 
 /* ---- looking ---- */
 
-struct task_view {
-	enum view_state { VIEW_NONE, VIEW_STARTED, VIEW_SCHEDULED, VIEW_BACKING_OFF, VIEW_WAITING, VIEW_FINISHED } state;
-	struct bytes run_id;
-	int64_t epoch, attempt;
-	struct bytes worker;
-	int64_t started_at_ms, due_ms, journal_offset;
-	enum result_status status; /* FINISHED */
-	int64_t closed_at_ms;
-	struct store_publication publication;
-	bool cancel_requested, pause_requested;
-	bool shard_ready;
-};
 typedef void store_view_fn(void *ctx, enum mr_status status, const struct task_view *view);
 enum mr_status store_view(struct store *store, struct bytes key, int shard, store_view_fn *done, void *ctx);
+
+/* ---- between the workers of a queue ---- */
+
+/* How many more attempts a worker would start at once, and the partitions of the queue that it has. What is older than 3 s counts
+ * no more. */
+struct offer {
+	struct bytes worker;
+	int64_t free;
+	struct bytes partitions; /* "0,4,17" */
+};
+typedef void store_offer_fn(void *ctx, enum mr_status status, const struct offer *others, size_t n);
+/* Tells ours and is told the others' (never ours). `free` 0 withdraws it. */
+enum mr_status store_offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx);
 
 /* Runs store_poll until nothing is pending or timeout_ms passed; for the command line and the supervisor. */
 enum mr_status store_wait(struct store *store, int timeout_ms, struct mr_error *err);

@@ -30,8 +30,13 @@ const char *const retry_state_names[] = {
 };
 
 const char *const journal_kind_names[] = {
-	[JOURNAL_WAITING] = "WAITING",     [JOURNAL_STARTED] = "STARTED",       [JOURNAL_BACKOFF] = "BACKOFF",
-	[JOURNAL_HEARTBEAT] = "HEARTBEAT", [JOURNAL_CHECKPOINT] = "CHECKPOINT", NULL,
+	[JOURNAL_WAITING] = "WAITING",
+	[JOURNAL_STARTED] = "STARTED",
+	[JOURNAL_BACKOFF] = "BACKOFF",
+	[JOURNAL_HEARTBEAT] = "HEARTBEAT",
+	[JOURNAL_CHECKPOINT] = "CHECKPOINT",
+	[JOURNAL_COMMAND] = "COMMAND",
+	NULL,
 };
 
 const char *const control_command_names[] = {

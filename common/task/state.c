@@ -222,6 +222,7 @@ bool state_of_journal(enum journal_kind kind, enum task_state *ret)
 		return true;
 	case JOURNAL_HEARTBEAT:
 	case JOURNAL_CHECKPOINT:
+	case JOURNAL_COMMAND:
 		return false;
 	}
 	return false;

@@ -45,6 +45,8 @@ void journal_record_init(struct journal_record *record)
 		.scheduled_at_ms = TASK_UNSET,
 		.started_at_ms = TASK_UNSET,
 		.control_offset = TASK_UNSET,
+		.close_at_ms = TASK_UNSET,
+		.heartbeat_timeout_ms = TASK_UNSET,
 	};
 }
 

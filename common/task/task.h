@@ -137,7 +137,18 @@ struct result {
 
 /* What the journal says of a task between its attempts. Kinds of one key are ordered by (run, epoch, attempt, phase); the highest
  * is the truth. */
-enum journal_kind { JOURNAL_WAITING, JOURNAL_STARTED, JOURNAL_BACKOFF, JOURNAL_HEARTBEAT, JOURNAL_CHECKPOINT };
+enum journal_kind {
+	JOURNAL_WAITING,
+	JOURNAL_STARTED,
+	JOURNAL_BACKOFF,
+	JOURNAL_HEARTBEAT,  /* key: task key and JOURNAL_HEARTBEAT_SUFFIX */
+	JOURNAL_CHECKPOINT, /* key: JOURNAL_CHECKPOINT_KEY */
+	JOURNAL_COMMAND,    /* what commands have changed so far; key: task key and JOURNAL_COMMAND_SUFFIX */
+};
+/* Task keys hold no control characters, so that these are nobody's. */
+#define JOURNAL_HEARTBEAT_SUFFIX "\nh"
+#define JOURNAL_COMMAND_SUFFIX "\nc"
+#define JOURNAL_CHECKPOINT_KEY "\ncheckpoint"
 
 struct journal_record {
 	enum journal_kind kind;
@@ -161,7 +172,13 @@ struct journal_record {
 	struct bytes worker;
 	struct bytes nonce;
 	int64_t started_at_ms;
-	int64_t control_offset; /* CHECKPOINT */
+	int64_t control_offset;       /* CHECKPOINT: commands before it have become effects; COMMAND: one behind its own */
+	int64_t close_at_ms;          /* schedule-to-close; STARTED without a worker: the end of the attempt's time */
+	int64_t heartbeat_timeout_ms; /* STARTED without a worker */
+	bool terminate_requested;     /* COMMAND, as the two above; its epoch is the one that a reset asked for */
+	struct bytes options;         /* COMMAND: JSON object */
+	const struct bytes *request_ids;
+	size_t n_request_ids;
 };
 
 enum control_command {

@@ -90,6 +90,9 @@ static enum mr_status journal_numbers(const struct journal_record *record, struc
 	    (status = instant(record->scheduled_at_ms, "scheduled_at_ms", err)) ||
 	    (status = instant(record->started_at_ms, "started_at_ms", err)))
 		return status;
+	if ((status = instant(record->close_at_ms, "close_at_ms", err)) ||
+	    (status = number(record->heartbeat_timeout_ms, 0, TASK_DURATION_MAX_MS, "heartbeat_timeout_ms", err)))
+		return status;
 	return number(record->control_offset, 0, INT64_MAX, "control_offset", err);
 }
 

@@ -247,6 +247,14 @@ static const struct shape_field journal_fields[] = {
 	TEXT(journal_record, nonce),
 	LONG(journal_record, started_at_ms, INSTANT),
 	LONG(journal_record, control_offset, "an integer"),
+	LONG(journal_record, close_at_ms, INSTANT),
+	LONG(journal_record, heartbeat_timeout_ms, DURATION),
+	BOOL(journal_record, terminate_requested),
+	TEXT(journal_record, options),
+	{.name = "request_ids",
+	 .kind = SHAPE_TEXTS,
+	 .offset = offsetof(struct journal_record, request_ids),
+	 .count_offset = offsetof(struct journal_record, n_request_ids)},
 };
 const struct shape shape_journal = {"Journal",      sizeof(struct journal_record), init_journal,
 				    journal_fields, COUNT(journal_fields),         0};

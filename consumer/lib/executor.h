@@ -3,8 +3,7 @@
 #define CONSUMER_EXECUTOR_H
 
 #include "base/conf.h"
-#include "task/retry.h"
-#include "task/task.h"
+#include "task/outcome.h"
 
 /*
  * 4 execute: where attempts run. One interface over two kinds: pre-forked processes behind a shared ring (default), and threads.
@@ -30,16 +29,6 @@ struct attempt_info {
 	struct headers headers;
 	struct payload heartbeat_details; /* of the previous attempt */
 	struct payload input;
-};
-
-enum outcome_kind { OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_CANCELED, OUTCOME_PENDING };
-
-/* How an attempt ended. A crash, a kill or an unknown type is an OUTCOME_FAILED with type ActivityCrashed, NotFound, ... */
-struct outcome {
-	enum outcome_kind kind;
-	struct payload result;
-	struct failure failure;
-	struct payload heartbeat_details; /* the last details given, absent if none */
 };
 
 /* One ENDED for each attempt pushed and not taken back; STARTED before it, unless it has ended already by the time of the poll.

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 5 outcome: closes the task with a result, or has the journal carry it to its next attempt. */
-#include "lib/outcome.h"
-
 #include <assert.h>
 
 #include "base/log.h"
 #include "lib/worker.h"
 #include "task/failure.h"
+#include "task/outcome.h"
 
 struct history {
 	const struct attempt_failure *failures;

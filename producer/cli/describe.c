@@ -228,6 +228,7 @@ static enum mr_status collect(struct description *d, const struct program_common
 			return MR_OK;
 		return journal_entry_init(&d->entry, common, d->lookup.shard, view->journal_offset, err);
 	case VIEW_NONE:
+	case VIEW_MARKED:
 		break;
 	}
 	return mr_error_set(err, MR_ENOT_FOUND, d->key,

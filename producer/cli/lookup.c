@@ -22,6 +22,8 @@ const char *lookup_state_name(enum view_state state)
 		return "BACKING_OFF";
 	case VIEW_WAITING:
 		return "WAITING";
+	case VIEW_MARKED:
+		return "MARKED";
 	case VIEW_FINISHED:
 		return "FINISHED";
 	}

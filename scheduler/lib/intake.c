@@ -42,6 +42,7 @@ static void answer_record(struct shard *shard, const struct applied *applied, si
 			timers_note(shard, applied->due_ms[i]);
 		break;
 	case APPLY_STALE:
+	case APPLY_END:
 		break;
 	case APPLY_FINISHED:
 		publish_tombstone(shard, applied->keys[i]);
@@ -111,6 +112,7 @@ static const struct journal_record *decode(struct shard *shard, const struct bus
 		return record;
 	case JOURNAL_HEARTBEAT:
 	case JOURNAL_CHECKPOINT:
+	case JOURNAL_COMMAND:
 		return NULL;
 	}
 	return NULL;

@@ -187,7 +187,16 @@ VECTORS = {
                 "task": b'{"activity_type":"greet"}', "headers": [{"name": b"trace", "value": b"\x00\xff"}, {"name": b"empty", "value": None}],
                 "task_record_key": b"order-1001/charge", "scheduled_at_ms": 1700000000000, "lost": 1, "failures": ATTEMPTS,
                 "heartbeat_details": b"{}", "heartbeat_details_content_type": "application/json", "heartbeat_details_encoding": "x",
-                "worker": "host-1-77", "nonce": "n-1", "started_at_ms": 1700000008000, "control_offset": 0,
+                "worker": "host-1-77", "nonce": "n-1", "started_at_ms": 1700000008000, "control_offset": 0, "close_at_ms": 1700000060000,
+                "heartbeat_timeout_ms": 5000,
+            },
+            None,
+        ),
+        (
+            "command",
+            {
+                "kind": "COMMAND", "task_key": "order-1001/charge", "run_id": "run-1", "epoch": 1, "cancel_requested": True,
+                "control_offset": 8, "terminate_requested": True, "options": '{"priority":2}', "request_ids": ["q-1", "q-2"],
             },
             None,
         ),

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lib/outcome.h"
+#include "task/outcome.h"
 
 struct row {
 	const char *name;

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CONSUMER_OUTCOME_H
-#define CONSUMER_OUTCOME_H
+#ifndef TASK_OUTCOME_H
+#define TASK_OUTCOME_H
 
-#include "lib/executor.h"
 #include "task/retry.h"
+
+enum outcome_kind { OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_CANCELED, OUTCOME_PENDING };
+
+/* How an attempt ended. A crash, a kill or an unknown type is an OUTCOME_FAILED with type ActivityCrashed, NotFound, ... */
+struct outcome {
+	enum outcome_kind kind;
+	struct payload result;
+	struct failure failure;
+	struct payload heartbeat_details; /* the last details given, absent if none */
+};
 
 /* What the end of an attempt means for its task: pure. */
 struct ending {
-	const struct outcome *outcome; /* as the executor tells it */
+	const struct outcome *outcome; /* as the executor, or whoever ends it from outside, tells it */
 	int64_t attempt;
 	const struct retry_policy *policy; /* effective */
 	enum timeout_type timed_out;       /* it used up this one; TIMEOUT_NONE */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 5 outcome: completed, failed, timed out or to be tried again. Pure. */
-#include "lib/outcome.h"
+#include "task/outcome.h"
 
 #include <assert.h>
 
