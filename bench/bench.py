@@ -57,7 +57,7 @@ class Lab:
 def parse_arguments():
     """bench/run --help has the words for people."""
     parser = argparse.ArgumentParser(prog="bench/run", add_help=False)
-    parser.add_argument("--tasks", type=int, default=200000)
+    parser.add_argument("--tasks", type=int, default=400000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", default="")
     parser.add_argument("--quick", action="store_true")

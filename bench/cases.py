@@ -59,14 +59,14 @@ def raw(lab, n, size):
 def warm_up(lab, report):
     """The broker's code gets compiled before anything counts."""
     lab.sizes = {encoding: record_bytes(lab, encoding) for encoding in ("avro", "json")}
-    raw(lab, lab.options.tasks * 3, lab.sizes["avro"])
+    raw(lab, lab.options.tasks * 2, lab.sizes["avro"])
     with Case(lab) as case:
         case.drain(lab.options.tasks)
 
 
 def pipe(lab, report):
     size = lab.sizes["avro"]
-    runs = [raw(lab, lab.options.tasks * 8, size) for _ in range(lab.options.repeat)]
+    runs = [raw(lab, lab.options.tasks * 4, size) for _ in range(lab.options.repeat)]
     copied = iter([run[1] for run in runs])
     produced = iter([run[0] for run in runs])
     report.rate("pipe", f"raw librdkafka: consume → produce, {size} B", median_of(lab, lambda: next(copied)), "worker")
