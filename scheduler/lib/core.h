@@ -25,6 +25,11 @@ struct job;
 struct fetch;
 struct leases;
 
+/* First member of what a record is sent with as its tag: who hears that Kafka has it (at `offset` of its partition) or will not. */
+struct delivery {
+	void (*done)(struct delivery *delivery, enum mr_status status, int64_t offset);
+};
+
 enum topic_kind { TOPIC_JOURNAL, TOPIC_RESULTS, TOPIC_KINDS };
 
 /* Questions for end offsets. One is under way at a time, so that an answer is never older than the question of the one who

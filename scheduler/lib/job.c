@@ -14,6 +14,12 @@ static bool same_thing(const struct job *job, const struct fired *fired, bool fi
 	       bytes_equal(job->run_id, fired->run_id);
 }
 
+static void on_delivered(struct delivery *delivery, enum mr_status status, int64_t offset)
+{
+	(void)offset;
+	job_delivered((const struct job_tag *)delivery, status);
+}
+
 /* NULL where the same is under way. */
 static struct job *job_new(struct shard *shard, struct bytes key, const struct fired *fired, bool finished)
 {
@@ -24,6 +30,7 @@ static struct job *job_new(struct shard *shard, struct bytes key, const struct f
 	job = mem_alloc(sizeof(*job) + key.len + fired->run_id.len);
 	job->shard = shard;
 	job->tag.job = job->reply_tag.job = job;
+	job->tag.delivery.done = job->reply_tag.delivery.done = on_delivered;
 	job->reply_tag.is_reply = true;
 	job->finished = finished;
 	memcpy(job->text, key.data, key.len);

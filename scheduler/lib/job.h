@@ -24,6 +24,7 @@ enum job_size { JOB_WHOLE, JOB_NO_HISTORY, JOB_TOO_LARGE };
 
 /* What a record is sent with, so that its acknowledgement finds the job. */
 struct job_tag {
+	struct delivery delivery;
 	struct job *job;
 	bool is_reply;
 };

@@ -137,11 +137,12 @@ void scheduler_detach(struct scheduler *s)
 
 static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t partition, int64_t offset)
 {
+	struct delivery *delivery = tag;
+
 	(void)ctx;
 	(void)partition;
-	(void)offset;
-	if (tag)
-		job_delivered(tag, status);
+	if (delivery)
+		delivery->done(delivery, status, offset);
 	else if (status != MR_OK)
 		log_warn("a tombstone or dead letter was not taken by Kafka", LOG_S("reason", mr_status_text(status)));
 }
