@@ -62,6 +62,12 @@ struct bus_callbacks {
 	void (*committed)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
 	/* The answer to bus_query_ends (may be NULL if never asked). offset = end offset, -1 where it could not be told. */
 	void (*ends)(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status);
+	/* The answer to bus_query_topics (may be NULL): `partition` of each is how many partitions it has. */
+	void (*topics)(void *ctx, const struct bus_partition *topics, size_t n, enum mr_status status);
+	/* The answer to bus_query_group (may be NULL): offset = the next one of that group; BUS_OFFSET_BEGINNING where it has
+	 * committed nothing, -1 where it could not be told. */
+	void (*group_offsets)(void *ctx, const char *group, const struct bus_partition *partitions, size_t n,
+			      enum mr_status status);
 	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and
 	 * health; work goes on by itself. MR_ECONFLICT: another process took over our group_instance; this bus gets no more
 	 * records of the group. */
@@ -106,6 +112,8 @@ struct bus_ops {
 	enum mr_status (*seek)(struct bus *bus, const char *topic, int32_t partition, int64_t offset);
 	enum mr_status (*read)(struct bus *bus, const struct bus_partition *partitions, size_t n);
 	enum mr_status (*query_ends)(struct bus *bus, const struct bus_partition *partitions, size_t n);
+	enum mr_status (*query_topics)(struct bus *bus, const char *begin);
+	enum mr_status (*query_group)(struct bus *bus, const char *group, const struct bus_partition *partitions, size_t n);
 	void (*leave)(struct bus *bus);
 	bool (*left)(struct bus *bus);
 	int (*partition_count)(struct bus *bus, const char *topic);
@@ -181,6 +189,16 @@ static inline enum mr_status bus_read(struct bus *bus, const struct bus_partitio
 static inline enum mr_status bus_query_ends(struct bus *bus, const struct bus_partition *partitions, size_t n)
 {
 	return bus->ops->query_ends(bus, partitions, n);
+}
+/* Asks which topics have names that begin so; the answer comes in topics(). */
+static inline enum mr_status bus_query_topics(struct bus *bus, const char *begin)
+{
+	return bus->ops->query_topics(bus, begin);
+}
+/* Asks for the offsets that a group, which need not be ours, has committed; the answer comes in group_offsets(). */
+static inline enum mr_status bus_query_group(struct bus *bus, const char *group, const struct bus_partition *partitions, size_t n)
+{
+	return bus->ops->query_group(bus, group, partitions, n);
 }
 /* Leaves the group at once, static member or not; revoked() is called; left() tells when done. */
 static inline void bus_leave(struct bus *bus)

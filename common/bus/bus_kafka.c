@@ -76,6 +76,34 @@ static void answer_ends(struct kafka *kafka, struct helper_job *job)
 		kafka->callbacks.ends(kafka->callbacks.ctx, partitions, (size_t)job->partitions->cnt, status);
 }
 
+static void answer_topics(struct kafka *kafka, const struct helper_job *job)
+{
+	CLEANUP_FREE struct bus_partition *topics = kafka_partitions(job->partitions);
+
+	if (job->err)
+		log_debug("topics not told", LOG_S("error", rd_kafka_err2str(job->err)));
+	if (kafka->callbacks.topics)
+		kafka->callbacks.topics(kafka->callbacks.ctx, topics, job->err ? 0 : (size_t)job->partitions->cnt,
+					job->err ? MR_EKAFKA : MR_OK);
+}
+
+static void answer_group(struct kafka *kafka, const struct helper_job *job)
+{
+	CLEANUP_FREE struct bus_partition *partitions = kafka_partitions(job->partitions);
+
+	if (job->err)
+		log_debug("committed offsets not told", LOG_S("group", job->topic), LOG_S("error", rd_kafka_err2str(job->err)));
+	for (int i = 0; i < job->partitions->cnt; i++) {
+		if (job->err || job->partitions->elems[i].err)
+			partitions[i].offset = -1;
+		else if (partitions[i].offset < 0)
+			partitions[i].offset = BUS_OFFSET_BEGINNING;
+	}
+	if (kafka->callbacks.group_offsets)
+		kafka->callbacks.group_offsets(kafka->callbacks.ctx, job->topic, partitions, (size_t)job->partitions->cnt,
+					       job->err ? MR_EKAFKA : MR_OK);
+}
+
 static void answer(struct kafka *kafka, struct helper_job *job, int64_t now_us)
 {
 	switch (job->kind) {
@@ -90,6 +118,12 @@ static void answer(struct kafka *kafka, struct helper_job *job, int64_t now_us)
 		break;
 	case HELPER_WAKE:
 		kafka->wake_asked = false;
+		break;
+	case HELPER_TOPICS:
+		answer_topics(kafka, job);
+		break;
+	case HELPER_GROUP:
+		answer_group(kafka, job);
 		break;
 	case HELPER_DESTROY:
 		break;
@@ -211,19 +245,33 @@ static enum mr_status bus_kafka_read(struct bus *bus, const struct bus_partition
 	return consumer_assign(&kafka->reader, partitions, n);
 }
 
-static enum mr_status bus_kafka_query_ends(struct bus *bus, const struct bus_partition *partitions, size_t n)
+static enum mr_status query(struct kafka *kafka, enum helper_kind kind, const char *topic, const struct bus_partition *partitions,
+			    size_t n)
 {
-	struct kafka *kafka = kafka_of(bus);
-	struct helper_job *job;
+	struct helper_job *job = helper_job_new(kind, kafka->producer.rk);
 
-	if (n == 0)
-		return MR_EINVAL;
-	job = helper_job_new(HELPER_ENDS, kafka->producer.rk);
-	job->partitions = rd_kafka_topic_partition_list_new((int)n);
+	job->topic = topic ? mem_strdup(topic) : NULL;
+	if (n > 0)
+		job->partitions = rd_kafka_topic_partition_list_new((int)n);
 	for (size_t i = 0; i < n; i++)
 		rd_kafka_topic_partition_list_add(job->partitions, partitions[i].topic, partitions[i].partition);
 	helper_submit(kafka->helper, job);
 	return MR_OK;
+}
+
+static enum mr_status bus_kafka_query_ends(struct bus *bus, const struct bus_partition *partitions, size_t n)
+{
+	return n == 0 ? MR_EINVAL : query(kafka_of(bus), HELPER_ENDS, NULL, partitions, n);
+}
+
+static enum mr_status bus_kafka_query_topics(struct bus *bus, const char *begin)
+{
+	return query(kafka_of(bus), HELPER_TOPICS, begin, NULL, 0);
+}
+
+static enum mr_status bus_kafka_query_group(struct bus *bus, const char *group, const struct bus_partition *partitions, size_t n)
+{
+	return n == 0 ? MR_EINVAL : query(kafka_of(bus), HELPER_GROUP, group, partitions, n);
 }
 
 static void bus_kafka_leave(struct bus *bus)
@@ -284,6 +332,8 @@ static const struct bus_ops OPS = {
 	.seek = bus_kafka_seek,
 	.read = bus_kafka_read,
 	.query_ends = bus_kafka_query_ends,
+	.query_topics = bus_kafka_query_topics,
+	.query_group = bus_kafka_query_group,
 	.leave = bus_kafka_leave,
 	.left = bus_kafka_left,
 	.partition_count = bus_kafka_partition_count,

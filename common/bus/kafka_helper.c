@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "bus/kafka_ask.h"
 #include "bus/kafka_ring.h"
 
 #define ENDS_TIMEOUT_MS 2000
@@ -157,6 +158,12 @@ static void work(struct helper_job *job)
 		break;
 	case HELPER_WAKE:
 		job->err = ends_once(job->rk, job->partitions, WAKE_TIMEOUT_MS);
+		break;
+	case HELPER_TOPICS:
+		kafka_ask_topics(job);
+		break;
+	case HELPER_GROUP:
+		kafka_ask_group(job);
 		break;
 	case HELPER_DESTROY:
 		rd_kafka_destroy_flags(job->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

@@ -12,6 +12,8 @@ enum helper_kind {
 	HELPER_COUNT, /* number of partitions of `topic` into `count` */
 	HELPER_PROBE, /* does any broker answer */
 	HELPER_WAKE, /* a request to the leader of each of `partitions`: its thread inside the library wakes and looks for room */
+	HELPER_TOPICS,  /* topics that begin with `topic` into `partitions`, see kafka_ask.h */
+	HELPER_GROUP,   /* what group `topic` has committed for `partitions` */
 	HELPER_DESTROY, /* the handle, which nobody uses any more; no answer */
 };
 

@@ -67,6 +67,30 @@ static void on_ends(void *ctx, const struct bus_partition *partitions, size_t n,
 	bed->ends_status = status;
 }
 
+static void on_topics(void *ctx, const struct bus_partition *topics, size_t n, enum mr_status status)
+{
+	struct bed *bed = ctx;
+
+	assert_true(n <= BED_PARTITIONS_MAX);
+	assert_int_equal(status, MR_OK);
+	for (size_t i = 0; i < n; i++)
+		bed->topics[i] = (struct bus_partition){NULL, topics[i].partition, 0};
+	bed->n_topics = n;
+}
+
+static void on_group_offsets(void *ctx, const char *group, const struct bus_partition *partitions, size_t n,
+			     enum mr_status status)
+{
+	struct bed *bed = ctx;
+
+	assert_true(n <= BED_PARTITIONS_MAX);
+	assert_non_null(group);
+	assert_int_equal(status, MR_OK);
+	for (size_t i = 0; i < n; i++)
+		bed->group_offsets[i] = (struct bus_partition){NULL, partitions[i].partition, partitions[i].offset};
+	bed->n_group_offsets = n;
+}
+
 static void on_health(void *ctx, enum mr_status status, const char *message)
 {
 	struct bed *bed = ctx;
@@ -85,6 +109,8 @@ void bed_open(struct bed *bed, const struct bus_config *config)
 		.revoked = on_revoked,
 		.committed = on_committed,
 		.ends = on_ends,
+		.topics = on_topics,
+		.group_offsets = on_group_offsets,
 		.health = on_health,
 	};
 	struct mr_error err = {0};

@@ -39,6 +39,10 @@ struct bed {
 	struct bus_partition ends[BED_PARTITIONS_MAX];
 	size_t n_ends;
 	enum mr_status ends_status;
+	struct bus_partition topics[BED_PARTITIONS_MAX]; /* counts */
+	size_t n_topics;
+	struct bus_partition group_offsets[BED_PARTITIONS_MAX];
+	size_t n_group_offsets;
 	enum mr_status health[64];
 	size_t n_health;
 	char health_text[512];

@@ -284,6 +284,30 @@ static void partitions_are_read_without_a_group_beside_it(void **state)
 	bed_close(&bed);
 }
 
+static void topics_and_what_another_group_has_committed_are_told(void **state)
+{
+	struct bus_config group = group_config(), config = producer_config();
+	const struct bus_partition done = {env.tasks, 2, 5};
+	const struct bus_partition asked[] = {{env.tasks, 1, 0}, {env.tasks, 2, 0}};
+	struct bed worker, bed;
+
+	(void)state;
+	bed_open(&worker, &group);
+	eventually(&worker, worker.n_assigned == PARTITIONS);
+	bus_commit(worker.bus, &done, 1);
+	eventually(&worker, worker.n_committed == 1);
+	bed_open(&bed, &config);
+	assert_int_equal(bus_query_topics(bed.bus, env.tasks), MR_OK);
+	eventually(&bed, bed.n_topics == 1);
+	assert_int_equal(bed.topics[0].partition, PARTITIONS);
+	assert_int_equal(bus_query_group(bed.bus, env.group, asked, 2), MR_OK);
+	eventually(&bed, bed.n_group_offsets == 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(bed.group_offsets[i].offset, bed.group_offsets[i].partition == 2 ? 5 : BUS_OFFSET_BEGINNING);
+	bed_close(&bed);
+	bed_close(&worker);
+}
+
 static void end_offsets_are_told(void **state)
 {
 	struct bus_config config = producer_config();
@@ -441,6 +465,7 @@ int main(void)
 		broker_test(a_seek_drops_what_was_fetched),
 		broker_test(partitions_are_read_without_a_group_beside_it),
 		broker_test(end_offsets_are_told),
+		broker_test(topics_and_what_another_group_has_committed_are_told),
 		broker_test(the_fd_is_quiet_while_records_are_not_wanted),
 		broker_test(a_full_queue_that_was_emptied_is_filled_again_at_once),
 		broker_test(every_partition_gets_its_turn),
