@@ -90,3 +90,32 @@ void attempt_failures_add(const struct attempt_failure *former, size_t n_former,
 	*ret = kept;
 	*ret_n = n;
 }
+
+const struct failure *attempt_failures_last_real(const struct attempt_failure *failures, size_t n)
+{
+	for (size_t i = n; i-- > 0;)
+		if (failures[i].failure.timeout_type == TIMEOUT_NONE)
+			return &failures[i].failure;
+	return NULL;
+}
+
+struct failure failure_of_lost_worker(void)
+{
+	struct failure failure;
+
+	failure_init(&failure);
+	failure.type = BYTES_LIT("WorkerLost");
+	failure.message = BYTES_LIT("the worker that ran the attempt is gone");
+	return failure;
+}
+
+void attempt_failures_add_lost(int64_t first, int64_t attempt, int64_t at_ms, struct arena *arena,
+			       const struct attempt_failure **failures, size_t *n)
+{
+	struct attempt_failure lost = {.started_at_ms = TASK_UNSET, .failed_at_ms = at_ms, .failure = failure_of_lost_worker()};
+
+	if (attempt - first > FAILURE_HISTORY)
+		first = attempt - FAILURE_HISTORY;
+	for (lost.attempt = first; lost.attempt < attempt; lost.attempt++)
+		attempt_failures_add(*failures, *n, &lost, arena, failures, n);
+}

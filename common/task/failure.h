@@ -19,4 +19,14 @@ size_t failure_bytes(const struct failure *failure);
 void attempt_failures_add(const struct attempt_failure *former, size_t n_former, const struct attempt_failure *added,
 			  struct arena *arena, const struct attempt_failure **ret, size_t *ret_n);
 
+/* The last of them that is no timeout, or NULL. */
+const struct failure *attempt_failures_last_real(const struct attempt_failure *failures, size_t n);
+
+/* What is said of an attempt whose worker is gone. */
+struct failure failure_of_lost_worker(void);
+/* A first loss is followed by the next attempt at once, by the claim, so that no record has told of it: adds the attempts from
+ * `first` up to before `attempt` to `former` as lost, at most FAILURE_HISTORY of them. */
+void attempt_failures_add_lost(int64_t first, int64_t attempt, int64_t at_ms, struct arena *arena,
+			       const struct attempt_failure **failures, size_t *n);
+
 #endif

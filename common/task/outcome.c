@@ -3,6 +3,9 @@
 #include "task/outcome.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+#include "task/failure.h"
 
 static struct failure failure_of(struct bytes type, struct bytes message)
 {
@@ -14,24 +17,54 @@ static struct failure failure_of(struct bytes type, struct bytes message)
 	return failure;
 }
 
+static const char *timeout_words(enum timeout_type type)
+{
+	switch (type) {
+	case TIMEOUT_START_TO_CLOSE:
+		return "start-to-close";
+	case TIMEOUT_HEARTBEAT:
+		return "heartbeat";
+	case TIMEOUT_SCHEDULE_TO_START:
+		return "schedule-to-start";
+	case TIMEOUT_SCHEDULE_TO_CLOSE:
+		return "schedule-to-close";
+	case TIMEOUT_NONE:
+		break;
+	}
+	abort();
+}
+
+static struct bytes timeout_message(const struct ending *ending, struct arena *arena)
+{
+	const char *what = timeout_words(ending->timed_out);
+
+	if (ending->budget_ms == TASK_UNSET)
+		return arena_printf(arena, "the attempt was %s its %s timeout",
+				    ending->never_started ? "not started within" : "ended by", what);
+	if (ending->timed_out == TIMEOUT_HEARTBEAT)
+		return arena_printf(arena, "the attempt gave no heartbeat for %lld ms", (long long)ending->budget_ms);
+	return arena_printf(arena, "the attempt was %s its %s timeout %s %lld ms",
+			    ending->never_started ? "not started within" : "ended by", what,
+			    ending->never_started ? "of" : "after", (long long)ending->budget_ms);
+}
+
 static struct failure timeout_failure(const struct ending *ending, struct arena *arena)
 {
-	const char *what = ending->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE ? "schedule-to-close" : "start-to-close";
-	bool early = ending->never_started;
-	struct failure failure = failure_of(BYTES_LIT("Timeout"),
-					    arena_printf(arena, "the attempt was %s its %s timeout %s %lld ms",
-							 early ? "not started within" : "ended by", what, early ? "of" : "after",
-							 (long long)ending->budget_ms));
+	struct failure failure = failure_of(BYTES_LIT("Timeout"), timeout_message(ending, arena));
 
 	failure.timeout_type = ending->timed_out;
 	return failure;
 }
 
-/* What ended the attempt, where it did not complete; false where it did, or was canceled as asked. */
+/* What ended the attempt, where it did not complete; false where it did. */
 static bool failure_of_ending(const struct ending *ending, struct arena *arena, struct failure *ret)
 {
 	const struct outcome *outcome = ending->outcome;
 
+	if (ending->lost) {
+		*ret = failure_of_lost_worker();
+		return true;
+	}
 	if (ending->timed_out != TIMEOUT_NONE) {
 		*ret = timeout_failure(ending, arena);
 		return true;
@@ -40,8 +73,6 @@ static bool failure_of_ending(const struct ending *ending, struct arena *arena, 
 	case OUTCOME_COMPLETED:
 		return false;
 	case OUTCOME_CANCELED:
-		if (ending->cancel_requested && !ending->shut_down)
-			return false;
 		break;
 	case OUTCOME_PENDING:
 		*ret = failure_of(BYTES_LIT("PendingUnsupported"),
@@ -98,9 +129,34 @@ static struct verdict canceled(const struct ending *ending)
 {
 	struct verdict verdict = {.status = RESULT_CANCELED, .retry_state = RETRY_STATE_CANCEL_REQUESTED, .failed = true};
 
-	verdict.failure = failure_of(BYTES_LIT("Canceled"), BYTES_LIT("canceled on request"));
-	verdict.failure.details = ending->outcome->result;
+	verdict.failure = failure_of(BYTES_LIT("Canceled"), ending->never_started
+								    ? BYTES_LIT("canceled before the attempt started")
+								    : BYTES_LIT("canceled on request"));
+	if (!ending->lost)
+		verdict.failure.details = ending->outcome->result;
 	return verdict;
+}
+
+static struct verdict terminated(void)
+{
+	struct verdict verdict = {.status = RESULT_TERMINATED, .failed = true};
+
+	verdict.failure = failure_of(BYTES_LIT("Terminated"), BYTES_LIT("terminated on request"));
+	verdict.failure.non_retryable = true;
+	return verdict;
+}
+
+static bool is_canceled(const struct ending *ending)
+{
+	if (ending->lost)
+		return ending->cancel_requested;
+	return ending->outcome->kind == OUTCOME_CANCELED && ending->timed_out == TIMEOUT_NONE && ending->cancel_requested &&
+	       !ending->shut_down;
+}
+
+static bool is_schedule_timeout(enum timeout_type type)
+{
+	return type == TIMEOUT_SCHEDULE_TO_START || type == TIMEOUT_SCHEDULE_TO_CLOSE;
 }
 
 struct verdict outcome_decide(const struct ending *ending, struct arena *arena)
@@ -109,12 +165,13 @@ struct verdict outcome_decide(const struct ending *ending, struct arena *arena)
 	struct retry_input input;
 	struct retry_verdict retry;
 
-	if (!failure_of_ending(ending, arena, &failure)) {
-		if (ending->outcome->kind == OUTCOME_CANCELED)
-			return canceled(ending);
+	if (ending->terminate_requested)
+		return terminated();
+	if (is_canceled(ending))
+		return canceled(ending);
+	if (!failure_of_ending(ending, arena, &failure))
 		return (struct verdict){.status = RESULT_COMPLETED};
-	}
-	if (failure.timeout_type == TIMEOUT_SCHEDULE_TO_CLOSE)
+	if (is_schedule_timeout(failure.timeout_type))
 		return close_with(ending, failure, RETRY_STATE_TIMEOUT);
 	input = (struct retry_input){
 		.policy = ending->policy,
@@ -122,6 +179,7 @@ struct verdict outcome_decide(const struct ending *ending, struct arena *arena)
 		.attempt = ending->attempt,
 		.now_ms = ending->ended_at_ms,
 		.close_deadline_ms = ending->close_deadline_ms,
+		.at_once = ending->lost && ending->first_loss,
 		.cancel_requested = ending->cancel_requested,
 	};
 	retry = retry_decide(&input);

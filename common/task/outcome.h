@@ -23,6 +23,9 @@ struct ending {
 	int64_t budget_ms;                 /* of that */
 	bool never_started;                /* its time was over before */
 	bool shut_down;                    /* it was told that the worker ends, or killed for it */
+	bool lost;                         /* its worker is gone: the outcome says nothing */
+	bool first_loss;                   /* and no attempt before it was lost: the next one follows at once */
+	bool terminate_requested;          /* it ends whatever it was doing */
 	bool cancel_requested;
 	int64_t ended_at_ms;                /* Redis' clock */
 	int64_t close_deadline_ms;          /* TASK_UNSET = none */

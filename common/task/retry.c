@@ -72,6 +72,13 @@ static bool is_schedule_timeout(enum timeout_type type)
 	return type == TIMEOUT_SCHEDULE_TO_START || type == TIMEOUT_SCHEDULE_TO_CLOSE;
 }
 
+static int64_t delay_of(const struct retry_input *input)
+{
+	if (input->at_once)
+		return 0;
+	return positive_or(input->failure->next_retry_delay_ms, retry_backoff_ms(input->policy, input->attempt));
+}
+
 struct retry_verdict retry_decide(const struct retry_input *input)
 {
 	const struct failure *failure = input->failure;
@@ -84,7 +91,7 @@ struct retry_verdict retry_decide(const struct retry_input *input)
 									  : RETRY_STATE_NON_RETRYABLE_FAILURE);
 	if (input->policy->maximum_attempts > 0 && input->attempt >= input->policy->maximum_attempts)
 		return give_up(RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED);
-	int64_t delay_ms = positive_or(failure->next_retry_delay_ms, retry_backoff_ms(input->policy, input->attempt));
+	int64_t delay_ms = delay_of(input);
 	if (input->close_deadline_ms != TASK_UNSET && delay_ms > input->close_deadline_ms - input->now_ms) {
 		struct retry_verdict verdict = give_up(RETRY_STATE_TIMEOUT);
 

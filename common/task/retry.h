@@ -19,6 +19,7 @@ struct retry_input {
 	int64_t attempt;                   /* n */
 	int64_t now_ms;                    /* Redis' clock */
 	int64_t close_deadline_ms;         /* schedule-to-close, TASK_UNSET = none */
+	bool at_once;                      /* without the policy's interval */
 	bool cancel_requested;
 };
 

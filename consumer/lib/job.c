@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "task/result.h"
+
 void job_list_push(struct job_list *list, struct job *job)
 {
 	assert(!job->list);
@@ -92,5 +94,5 @@ struct claim_token job_token(const struct job *job)
 
 struct bytes job_reply_key(const struct job *job)
 {
-	return bytes_present(job->task.workflow_id) ? job->task.workflow_id : job->key;
+	return result_reply_key(&job->task, job->key);
 }

@@ -12,30 +12,9 @@ struct history {
 	size_t n;
 };
 
-static struct failure worker_lost(void)
-{
-	struct failure failure;
-
-	failure_init(&failure);
-	failure.type = BYTES_LIT("WorkerLost");
-	failure.message = BYTES_LIT("the worker that ran the attempt is gone");
-	return failure;
-}
-
 static void history_add(struct history *history, const struct attempt_failure *failed, struct arena *arena)
 {
 	attempt_failures_add(history->failures, history->n, failed, arena, &history->failures, &history->n);
-}
-
-/* A first loss is followed by the next attempt at once, by the claim, so that no record has told of it yet. */
-static void add_losses(struct job *job, struct history *history)
-{
-	struct attempt_failure lost = {.started_at_ms = TASK_UNSET, .failed_at_ms = job->claimed_at_ms, .failure = worker_lost()};
-	int64_t first = job->attempt - job->dispatch.attempt > FAILURE_HISTORY ? job->attempt - FAILURE_HISTORY
-									       : job->dispatch.attempt;
-
-	for (lost.attempt = first; lost.attempt < job->attempt; lost.attempt++)
-		history_add(history, &lost, &job->arena);
 }
 
 /* A history that cannot be read is not worth an attempt: it is for people. */
@@ -49,16 +28,9 @@ static struct history former_failures(struct worker *worker, struct job *job)
 		log_warn("the failures of former attempts cannot be read", LOG_B("key", job->key), LOG_S("reason", err.message));
 		history = (struct history){NULL, 0};
 	}
-	add_losses(job, &history);
+	attempt_failures_add_lost(job->dispatch.attempt, job->attempt, job->claimed_at_ms, &job->arena, &history.failures,
+				  &history.n);
 	return history;
-}
-
-static const struct failure *last_real_failure(const struct history *history)
-{
-	for (size_t i = history->n; i-- > 0;)
-		if (history->failures[i].failure.timeout_type == TIMEOUT_NONE)
-			return &history->failures[i].failure;
-	return NULL;
 }
 
 static void log_failure(const struct job *job, const struct verdict *verdict)
@@ -133,7 +105,7 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 	ending->close_deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
 	if (ending->outcome->kind != OUTCOME_COMPLETED || ending->timed_out != TIMEOUT_NONE)
 		history = former_failures(worker, job);
-	ending->last_failure = last_real_failure(&history);
+	ending->last_failure = attempt_failures_last_real(history.failures, history.n);
 	verdict = outcome_decide(ending, &job->arena);
 	if (verdict.failed)
 		log_failure(job, &verdict);
@@ -186,7 +158,7 @@ static void conclude_failed(struct worker *worker, struct job *job, struct failu
 void outcome_of_loss(struct worker *worker, struct job *job)
 {
 	worker->counters.lost++;
-	conclude_failed(worker, job, worker_lost(), TIMEOUT_NONE, job->claimed_at_ms);
+	conclude_failed(worker, job, failure_of_lost_worker(), TIMEOUT_NONE, job->claimed_at_ms);
 }
 
 void outcome_too_late(struct worker *worker, struct job *job)

@@ -7,17 +7,13 @@
 
 #include "base/log.h"
 #include "lib/worker.h"
-#include "task/failure.h"
+#include "task/result.h"
 
 void result_begin(const struct worker *worker, const struct job *job, struct result *result)
 {
-	result_init(result);
-	result->format = job->task.format;
+	result_of_task(&job->task, result);
 	result->task_key = job->key;
-	result->workflow_id = job->task.workflow_id;
-	result->activity_id = job->task.activity_id;
 	result->run_id = job->run_id;
-	result->activity_type = job->task.activity_type;
 	result->queue = job->lane->queue;
 	result->attempt = job->attempt;
 	result->scheduled_at_ms = job->scheduled_at_ms;
@@ -32,26 +28,11 @@ static void encode(struct worker *worker, const struct result *result)
 	wire_encode_result(worker->config.wire, result, &worker->scratch);
 }
 
-/* A result that no record can hold fails the task at once: the next attempt would make one as large. */
 static void replace_too_large(struct worker *worker, struct job *job, const struct result *result)
 {
 	size_t bytes = worker->scratch.len;
-	struct failure failure;
-	struct result small = *result;
+	struct result small = result_too_large(result, bytes, worker->config.max_result_bytes, &job->arena);
 
-	failure_init(&failure);
-	failure.type = bytes_present(result->result.data) ? BYTES_LIT("ResultTooLarge") : BYTES_LIT("TooLarge");
-	failure.message = arena_printf(&job->arena, "the result record has %zu bytes, at most %lld are accepted", bytes,
-				       (long long)worker->config.max_result_bytes);
-	failure.non_retryable = true;
-	failure.cause = result->failure ? failure_cut(result->failure, FAILURE_KEEP_BYTES, &job->arena) : NULL;
-	if (result->status == RESULT_COMPLETED) {
-		small.status = RESULT_FAILED;
-		small.retry_state = RETRY_STATE_NON_RETRYABLE_FAILURE;
-	}
-	small.result = (struct payload){.data = BYTES_NONE};
-	small.last_heartbeat_details = (struct payload){.data = BYTES_NONE};
-	small.failure = &failure;
 	log_warn("a result is too large", LOG_B("key", job->key), LOG_B("type", job->task.activity_type), LOG_I("bytes", bytes));
 	job->status = small.status;
 	encode(worker, &small);
