@@ -5,6 +5,7 @@
  * claim.
  */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "lib/worker.h"
@@ -14,8 +15,23 @@ static int64_t close_deadline_ms(const struct job *job)
 	return deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
 }
 
+/* Closes one that was not started as it was asked to, where that was asked. */
+static bool ended_before_start(struct worker *worker, struct job *job, enum ledger_state from)
+{
+	if (!job->cancel_requested && !job->terminated)
+		return false;
+	pace_started(worker, job);
+	pace_left(worker, job);
+	if (!ledger_move(worker->config.ledger, job->handle, from, LEDGER_NOBODY, LEDGER_ENDED, LEDGER_NOBODY))
+		assert(0 && "nobody else moves an entry that no executor has");
+	outcome_of_cancel(worker, job);
+	return true;
+}
+
 void execute_begin(struct worker *worker, struct job *job)
 {
+	if (ended_before_start(worker, job, LEDGER_CLAIMING))
+		return;
 	job->budget_ms = deadline_budget_ms(&job->timeouts, close_deadline_ms(job), worker_time_ms(worker));
 	worker_job_state(job, JOB_READY);
 	job_list_push(&worker->ready, job);
@@ -49,6 +65,147 @@ static struct attempt_info info_of(const struct worker *worker, const struct job
 	};
 }
 
+/* ---- telling it to stop ---- */
+
+/* What comes later does not hide what weighs more: what an attempt says of its end goes by the reason that it sees. */
+static int weight_of(enum cancel_reason reason)
+{
+	switch (reason) {
+	case CANCEL_NONE:
+		return 0;
+	case CANCEL_PAUSED:
+		return 1;
+	case CANCEL_RESET:
+		return 2;
+	case CANCEL_WORKER_SHUTDOWN:
+		return 3;
+	case CANCEL_TIMED_OUT:
+		return 4;
+	case CANCEL_REQUESTED:
+		return 5;
+	}
+	abort();
+}
+
+static enum cancel_reason weightiest(unsigned told)
+{
+	enum cancel_reason found = CANCEL_NONE;
+
+	for (enum cancel_reason reason = CANCEL_REQUESTED; reason <= CANCEL_RESET; reason++)
+		if ((told & 1u << reason) && weight_of(reason) > weight_of(found))
+			found = reason;
+	return found;
+}
+
+static void remember(struct job *job, enum cancel_reason reason)
+{
+	job->told |= 1u << reason;
+	switch (reason) {
+	case CANCEL_REQUESTED:
+		job->cancel_requested = true;
+		return;
+	case CANCEL_PAUSED:
+		job->paused = true;
+		return;
+	case CANCEL_RESET:
+		job->reset = true;
+		return;
+	case CANCEL_WORKER_SHUTDOWN:
+		job->shut_down = true;
+		return;
+	case CANCEL_NONE:
+	case CANCEL_TIMED_OUT:
+		return;
+	}
+}
+
+/* Whoever asked for it gets the grace period that was promised for it; the first kill that is due stands. */
+static void arm_kill(struct worker *worker, struct job *job, enum cancel_reason reason)
+{
+	bool by_people = reason == CANCEL_REQUESTED || reason == CANCEL_PAUSED || reason == CANCEL_RESET;
+	int64_t grace_ms = by_people ? worker->config.grace_ms : worker->config.kill_after_ms;
+	int64_t at_us = worker->now_us + grace_ms * 1000;
+
+	if (job->kill_at_us == 0 || at_us < job->kill_at_us)
+		job->kill_at_us = at_us;
+}
+
+static int64_t deadline_us(const struct job *job)
+{
+	if (job->budget_ms == TASK_UNSET || job->budget_ms > (INT64_MAX - job->started_mono_us) / 1000)
+		return INT64_MAX;
+	return job->started_mono_us + job->budget_ms * 1000;
+}
+
+/* When a running attempt is to be looked at next. */
+static int64_t next_us(const struct job *job)
+{
+	int64_t at_us = job->timed_out == TIMEOUT_NONE ? deadline_us(job) : INT64_MAX;
+
+	if (job->kill_at_us && !job->killed && job->kill_at_us < at_us)
+		at_us = job->kill_at_us;
+	return at_us;
+}
+
+static void arm(struct worker *worker, struct job *job)
+{
+	int64_t at_us = next_us(job);
+
+	if (at_us == INT64_MAX)
+		timers_clear(&worker->timers, &job->timer);
+	else
+		timers_set(&worker->timers, &job->timer, at_us);
+}
+
+static void kill_now(struct worker *worker, struct job *job)
+{
+	if (job->killed)
+		return;
+	job->killed = true;
+	executor_kill(worker->config.executor, job->handle);
+}
+
+/* True where no executor has it any more. */
+static bool take_unstarted(struct worker *worker, struct job *job)
+{
+	return job->state == JOB_QUEUED && executor_take_back(worker->config.executor, job->handle) &&
+	       ended_before_start(worker, job, LEDGER_TAKEN);
+}
+
+void execute_tell(struct worker *worker, struct job *job, enum cancel_reason reason)
+{
+	enum cancel_reason before = weightiest(job->told);
+
+	if (job->told & 1u << reason)
+		return;
+	remember(job, reason);
+	if (job->state == JOB_READY && ended_before_start(worker, job, LEDGER_CLAIMING))
+		return;
+	if (reason == CANCEL_REQUESTED && take_unstarted(worker, job))
+		return;
+	if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
+		return;
+	if (weight_of(reason) > weight_of(before))
+		executor_cancel(worker->config.executor, job->handle, reason);
+	if (job->state != JOB_RUNNING)
+		return;
+	arm_kill(worker, job, reason);
+	arm(worker, job);
+}
+
+void execute_terminate(struct worker *worker, struct job *job)
+{
+	job->terminated = true;
+	if (job->state == JOB_READY && ended_before_start(worker, job, LEDGER_CLAIMING))
+		return;
+	if (take_unstarted(worker, job))
+		return;
+	if (job->state == JOB_RUNNING)
+		kill_now(worker, job);
+}
+
+/* ---- its way through an executor ---- */
+
 void execute_push(struct worker *worker)
 {
 	struct job *job;
@@ -65,14 +222,9 @@ void execute_push(struct worker *worker)
 			return;
 		worker_job_state(job, JOB_QUEUED);
 		job_list_push(&worker->queued, job);
+		if (job->told)
+			executor_cancel(worker->config.executor, job->handle, weightiest(job->told));
 	}
-}
-
-static int64_t deadline_us(const struct job *job)
-{
-	if (job->budget_ms == TASK_UNSET || job->budget_ms > (INT64_MAX - job->started_mono_us) / 1000)
-		return INT64_MAX;
-	return job->started_mono_us + job->budget_ms * 1000;
 }
 
 static void started(struct worker *worker, struct job *job, int64_t started_mono_us)
@@ -86,16 +238,29 @@ static void started(struct worker *worker, struct job *job, int64_t started_mono
 	job_list_push(&worker->running, job);
 }
 
+/* What it was told before it started counts from now on. */
+static void begin_clocks(struct worker *worker, struct job *job)
+{
+	for (enum cancel_reason reason = CANCEL_REQUESTED; job->told && reason <= CANCEL_RESET; reason++)
+		if (job->told & 1u << reason)
+			arm_kill(worker, job, reason);
+	if (job->terminated)
+		kill_now(worker, job);
+	arm(worker, job);
+}
+
+static enum timeout_type budget_timeout(const struct job *job)
+{
+	return job->budget_ms == job->timeouts.start_to_close_ms ? TIMEOUT_START_TO_CLOSE : TIMEOUT_SCHEDULE_TO_CLOSE;
+}
+
 static void ended(struct worker *worker, struct job *job, const struct executor_event *event)
 {
-	int64_t limit_us;
-
 	started(worker, job, event->started_mono_us);
 	assert(job->state == JOB_RUNNING);
 	timers_clear(&worker->timers, &job->timer);
-	limit_us = deadline_us(job);
 	/* What ended in time by the executor's clock has ended in time, even if it had been told to stop since. */
-	job->timed_out = event->ended_mono_us > limit_us;
+	job->timed_out = event->ended_mono_us > deadline_us(job) ? budget_timeout(job) : TIMEOUT_NONE;
 	pace_measured(job, event->ended_mono_us - event->started_mono_us);
 	pace_left(worker, job);
 	outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
@@ -112,8 +277,7 @@ void execute_event(void *ctx, const struct executor_event *event)
 	switch (event->kind) {
 	case EXECUTOR_STARTED:
 		started(worker, job, event->started_mono_us);
-		if (deadline_us(job) != INT64_MAX)
-			timers_set(&worker->timers, &job->timer, deadline_us(job));
+		begin_clocks(worker, job);
 		return;
 	case EXECUTOR_ENDED:
 		ended(worker, job, event);
@@ -124,20 +288,22 @@ void execute_event(void *ctx, const struct executor_event *event)
 	}
 }
 
+static void time_out(struct worker *worker, struct job *job)
+{
+	job->timed_out = budget_timeout(job);
+	log_info("an attempt has used up its time", LOG_B("key", job->key), LOG_B("type", job->task.activity_type),
+		 LOG_I("attempt", job->attempt), LOG_S("timeout", timeout_type_name(job->timed_out)),
+		 LOG_I("budget_ms", job->budget_ms));
+	execute_tell(worker, job, CANCEL_TIMED_OUT);
+}
+
 void execute_woken(struct worker *worker, struct job *job)
 {
-	if (!job->timed_out) {
-		job->timed_out = true;
-		log_info("an attempt has used up its time", LOG_B("key", job->key), LOG_B("type", job->task.activity_type),
-			 LOG_I("attempt", job->attempt), LOG_I("budget_ms", job->budget_ms));
-		executor_cancel(worker->config.executor, job->handle, CANCEL_TIMED_OUT);
-		worker_job_wake(worker, job, worker->config.kill_after_ms);
-		return;
-	}
-	if (job->killed)
-		return;
-	job->killed = true;
-	executor_kill(worker->config.executor, job->handle);
+	if (job->timed_out == TIMEOUT_NONE && worker->now_us >= deadline_us(job))
+		time_out(worker, job);
+	if (job->kill_at_us && worker->now_us >= job->kill_at_us)
+		kill_now(worker, job);
+	arm(worker, job);
 }
 
 bool execute_take_back(struct worker *worker, struct job *job)

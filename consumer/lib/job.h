@@ -104,7 +104,11 @@ struct job {
 	/* 4 execute */
 	int64_t started_mono_us;
 	int64_t budget_ms;
-	bool timed_out, killed, shut_down;
+	enum timeout_type timed_out; /* it has used up this one */
+	unsigned told;               /* a bit each cancel_reason */
+	int64_t kill_at_us;          /* 0 = it was not told to stop */
+	bool killed, shut_down;
+	bool cancel_requested, paused, reset, terminated; /* by commands */
 
 	/* 5 outcome, 6 result */
 	enum result_status status;

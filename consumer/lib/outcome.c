@@ -94,6 +94,22 @@ static void close_task(struct worker *worker, struct job *job, const struct verd
 	result_close(worker, job, &result);
 }
 
+/* A reset goes before the retry policy, and the attempt that follows is due at once; only the end of all its time goes before it,
+ * and commands that end the task. */
+static void begin_anew(const struct job *job, const struct ending *ending, struct verdict *verdict)
+{
+	bool over = ending->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE ||
+		    (ending->close_deadline_ms != TASK_UNSET && ending->ended_at_ms >= ending->close_deadline_ms);
+
+	if (!job->reset || job->cancel_requested || job->terminated || !verdict->failed || over)
+		return;
+	/* That no time was left for its backoff means nothing now. */
+	if (verdict->failure.timeout_type == TIMEOUT_SCHEDULE_TO_CLOSE)
+		verdict->failure = *verdict->failure.cause;
+	verdict->retry = true;
+	verdict->delay_ms = 0;
+}
+
 static void conclude(struct worker *worker, struct job *job, struct ending *ending, const struct span *span)
 {
 	struct history history = {NULL, 0};
@@ -101,12 +117,15 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 
 	ending->attempt = job->attempt;
 	ending->policy = &job->policy;
-	ending->shut_down = job->shut_down;
+	ending->cancel_requested = job->cancel_requested;
+	ending->terminate_requested = job->terminated;
+	ending->shut_down = job->shut_down && !job->cancel_requested;
 	ending->close_deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
 	if (ending->outcome->kind != OUTCOME_COMPLETED || ending->timed_out != TIMEOUT_NONE)
 		history = former_failures(worker, job);
 	ending->last_failure = attempt_failures_last_real(history.failures, history.n);
 	verdict = outcome_decide(ending, &job->arena);
+	begin_anew(job, ending, &verdict);
 	if (verdict.failed)
 		log_failure(job, &verdict);
 	if (verdict.retry)
@@ -115,19 +134,31 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 		close_task(worker, job, &verdict, ending, span->started_at_ms);
 }
 
-static enum timeout_type used_up(const struct job *job)
+/* What was killed because it did not heed a cancel was canceled; killed for a pause or a reset it failed with that. */
+static bool stopped_by_command(const struct job *job, struct outcome *outcome)
 {
-	if (!job->timed_out)
-		return TIMEOUT_NONE;
-	return job->budget_ms == job->timeouts.start_to_close_ms ? TIMEOUT_START_TO_CLOSE : TIMEOUT_SCHEDULE_TO_CLOSE;
+	if (!job->killed || outcome->kind != OUTCOME_FAILED || !bytes_is(outcome->failure.type, "ActivityCrashed"))
+		return false;
+	if (job->cancel_requested) {
+		outcome->kind = OUTCOME_CANCELED;
+		return true;
+	}
+	if (job->shut_down || (!job->reset && !job->paused))
+		return false;
+	failure_init(&outcome->failure);
+	outcome->failure.type = job->reset ? BYTES_LIT("ActivityReset") : BYTES_LIT("ActivityPause");
+	outcome->failure.message = job->reset ? BYTES_LIT("the activity was reset and did not end within the grace period")
+					      : BYTES_LIT("the activity was paused and did not end within the grace period");
+	return true;
 }
 
 void outcome_of_attempt(struct worker *worker, struct job *job, const struct outcome *outcome, int64_t ended_mono_us)
 {
+	struct outcome changed = *outcome;
 	struct ending ending = {
-		.outcome = outcome,
-		.timed_out = used_up(job),
-		.budget_ms = job->budget_ms,
+		.outcome = stopped_by_command(job, &changed) ? &changed : outcome,
+		.timed_out = job->timed_out,
+		.budget_ms = job->timed_out == TIMEOUT_HEARTBEAT ? job->timeouts.heartbeat_ms : job->budget_ms,
 		.ended_at_ms = worker->config.calls->time_ms(worker->store, ended_mono_us),
 	};
 	struct span span = {
@@ -139,12 +170,11 @@ void outcome_of_attempt(struct worker *worker, struct job *job, const struct out
 }
 
 /* For an end that no executor reports. */
-static void conclude_failed(struct worker *worker, struct job *job, struct failure failure, enum timeout_type timed_out,
-			    int64_t started_at_ms)
+static void conclude_without(struct worker *worker, struct job *job, const struct outcome *outcome, enum timeout_type timed_out,
+			     int64_t started_at_ms)
 {
-	struct outcome outcome = {.kind = OUTCOME_FAILED, .failure = failure};
 	struct ending ending = {
-		.outcome = &outcome,
+		.outcome = outcome,
 		.timed_out = timed_out,
 		.budget_ms = job->budget_ms,
 		.never_started = started_at_ms == TASK_UNSET,
@@ -157,33 +187,29 @@ static void conclude_failed(struct worker *worker, struct job *job, struct failu
 
 void outcome_of_loss(struct worker *worker, struct job *job)
 {
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .failure = failure_of_lost_worker()};
+
 	worker->counters.lost++;
-	conclude_failed(worker, job, failure_of_lost_worker(), TIMEOUT_NONE, job->claimed_at_ms);
+	conclude_without(worker, job, &outcome, TIMEOUT_NONE, job->claimed_at_ms);
 }
 
 void outcome_too_late(struct worker *worker, struct job *job)
 {
-	struct failure failure;
+	struct outcome outcome = {.kind = OUTCOME_FAILED};
 
-	failure_init(&failure);
+	failure_init(&outcome.failure);
 	pace_left(worker, job);
 	if (!ledger_move(worker->config.ledger, job->handle, LEDGER_CLAIMING, LEDGER_NOBODY, LEDGER_ENDED, LEDGER_NOBODY))
 		assert(0 && "nobody else moves an entry that waits for the ring");
 	job->budget_ms = job->timeouts.schedule_to_close_ms;
-	conclude_failed(worker, job, failure, TIMEOUT_SCHEDULE_TO_CLOSE, TASK_UNSET);
+	conclude_without(worker, job, &outcome, TIMEOUT_SCHEDULE_TO_CLOSE, TASK_UNSET);
 }
 
 void outcome_of_cancel(struct worker *worker, struct job *job)
 {
-	struct failure failure;
-	struct result result;
+	struct outcome outcome = {.kind = OUTCOME_CANCELED};
 
-	failure_init(&failure);
-	failure.type = BYTES_LIT("Canceled");
-	failure.message = BYTES_LIT("canceled before the attempt started");
-	result_begin(worker, job, &result);
-	result.status = RESULT_CANCELED;
-	result.retry_state = RETRY_STATE_CANCEL_REQUESTED;
-	result.failure = &failure;
-	result_close(worker, job, &result);
+	failure_init(&outcome.failure);
+	job->cancel_requested = true;
+	conclude_without(worker, job, &outcome, TIMEOUT_NONE, TASK_UNSET);
 }

@@ -216,6 +216,14 @@ void execute_begin(struct worker *worker, struct job *job);
 void execute_push(struct worker *worker);
 void execute_event(void *worker, const struct executor_event *event);
 void execute_woken(struct worker *worker, struct job *job);
+/*
+ * Tells an attempt to stop, once per reason, remembers the reason for its outcome, and kills it where it goes on after the grace
+ * period. One that is claimed and not started is told at its start; a cancel closes it at once, so that the job may be gone when
+ * this returns. Attempts that have ended are left alone.
+ */
+void execute_tell(struct worker *worker, struct job *job, enum cancel_reason reason);
+/* Ends an attempt at once, without a grace period: the task is TERMINATED. The job may be gone when this returns. */
+void execute_terminate(struct worker *worker, struct job *job);
 /* False where it has started. */
 bool execute_take_back(struct worker *worker, struct job *job);
 void execute_release(struct worker *worker, struct job *job);
@@ -223,6 +231,7 @@ void execute_release_send(struct worker *worker);
 /* 5 */
 void outcome_of_attempt(struct worker *worker, struct job *job, const struct outcome *outcome, int64_t ended_mono_us);
 void outcome_of_loss(struct worker *worker, struct job *job);
+/* Canceled or terminated before the attempt started. */
 void outcome_of_cancel(struct worker *worker, struct job *job);
 void outcome_too_late(struct worker *worker, struct job *job);
 /* journal.c: BACKOFF for the attempt that follows a failed one, WAITING for one that is held back */
