@@ -56,6 +56,9 @@ struct call {
 		store_sweep_fn *sweep;
 		store_expire_fn *expire;
 		store_view_fn *view;
+		store_orphans_fn *orphans;
+		store_due_fn *due;
+		store_offer_fn *offer;
 	} done;
 	void *ctx;
 	int first;   /* the shard; or which command of the handshake */

@@ -194,14 +194,14 @@ bool publication_parse(struct bytes text, struct arena *arena, struct store_publ
 
 /* ---- parsing ---- */
 
-static size_t split(struct bytes line, struct bytes fields[FIELDS_MAX])
+size_t record_split(struct bytes line, struct bytes *fields, size_t max)
 {
 	size_t n = 0;
 
 	for (;;) {
 		const char *tab = memchr(line.data, '\t', line.len);
 
-		if (n == FIELDS_MAX)
+		if (n == max)
 			return 0;
 		fields[n++] = (struct bytes){line.data, tab ? (size_t)(tab - line.data) : line.len};
 		if (!tab)
@@ -211,7 +211,7 @@ static size_t split(struct bytes line, struct bytes fields[FIELDS_MAX])
 	}
 }
 
-static bool number(struct bytes text, int64_t *ret)
+bool record_number(struct bytes text, int64_t *ret)
 {
 	bool negative = text.len && text.data[0] == '-';
 	int64_t value = 0;
@@ -230,19 +230,27 @@ static bool number(struct bytes text, int64_t *ret)
 static void parse_journalled(struct bytes field, struct record *record)
 {
 	record->journalled = field.len > 0;
-	if (!number(field, &record->journal_offset))
+	if (!record_number(field, &record->journal_offset))
 		record->journal_offset = -1;
+}
+
+static bool has_flag(struct bytes flags, char flag)
+{
+	return flags.len && memchr(flags.data, flag, flags.len);
 }
 
 static void parse_flags(struct bytes field, struct record *record)
 {
-	record->cancel_requested = field.len && memchr(field.data, 'c', field.len);
-	record->pause_requested = field.len && memchr(field.data, 'p', field.len);
+	record->cancel_requested = has_flag(field, 'c');
+	record->terminate_requested = has_flag(field, 't');
+	record->pause_requested = has_flag(field, 'p');
+	record->reset_requested = has_flag(field, 'r');
+	record->parked = has_flag(field, 'k');
 }
 
 static bool parse_started(const struct bytes *f, size_t n, struct record *record)
 {
-	if (n != 12 || !number(f[7], &record->started_at_ms) || !number(f[8], &record->lost))
+	if (n != 12 || !record_number(f[7], &record->started_at_ms) || !record_number(f[8], &record->lost))
 		return false;
 	record->nonce = f[4];
 	record->worker = f[5];
@@ -255,11 +263,11 @@ static bool parse_started(const struct bytes *f, size_t n, struct record *record
 
 static bool parse_waiting(const struct bytes *f, size_t n, struct record *record)
 {
-	if (n != 9 || !number(f[6], &record->lost))
+	if (n != 9 || !record_number(f[6], &record->lost))
 		return false;
 	if (record->state == 'S')
 		record->record_id = f[4];
-	else if (!number(f[4], &record->due_ms))
+	else if (!record_number(f[4], &record->due_ms))
 		return false;
 	parse_journalled(f[5], record);
 	parse_flags(f[7], record);
@@ -271,7 +279,8 @@ static bool parse_finished(const struct bytes *f, size_t n, struct record *recor
 {
 	int64_t status, unconfirmed;
 
-	if (n != 9 || !number(f[5], &status) || !number(f[6], &record->closed_at_ms) || !number(f[7], &unconfirmed))
+	if (n != 9 || !record_number(f[5], &status) || !record_number(f[6], &record->closed_at_ms) ||
+	    !record_number(f[7], &unconfirmed))
 		return false;
 	if (status < RESULT_COMPLETED || status > RESULT_TERMINATED)
 		return false;
@@ -292,9 +301,9 @@ bool record_parse(struct bytes text, struct record *ret)
 		record.publication = (struct bytes){newline + 1, text.len - (size_t)(newline + 1 - text.data)};
 		text.len = (size_t)(newline - text.data);
 	}
-	size_t n = text.len ? split(text, fields) : 0;
+	size_t n = text.len ? record_split(text, fields, FIELDS_MAX) : 0;
 
-	if (n < 4 || fields[0].len != 1 || !number(fields[2], &record.epoch) || !number(fields[3], &record.attempt))
+	if (n < 4 || fields[0].len != 1 || !record_number(fields[2], &record.epoch) || !record_number(fields[3], &record.attempt))
 		return false;
 	record.state = fields[0].data[0];
 	record.run_id = fields[1];
@@ -304,7 +313,7 @@ bool record_parse(struct bytes text, struct record *ret)
 		ok = parse_started(fields, n, &record);
 	else if (record.state == 'F')
 		ok = parse_finished(fields, n, &record);
-	else if (record.state == 'S' || record.state == 'B' || record.state == 'W')
+	else if (record.state == 'S' || record.state == 'B' || record.state == 'W' || record.state == 'M')
 		ok = parse_waiting(fields, n, &record);
 	if (ok)
 		*ret = record;

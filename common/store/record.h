@@ -9,7 +9,7 @@
 /* The text of task records (store.h has the layout; scripts/_record.lua is the other side). */
 
 struct record {
-	char state; /* R S B W F; 0: no record */
+	char state; /* R S B W M F; 0: no record */
 	struct bytes run_id;
 	int64_t epoch, attempt;
 	struct bytes nonce, worker, record_id;
@@ -17,12 +17,15 @@ struct record {
 	int64_t journal_offset; /* -1: none, or not known */
 	int64_t lost;
 	bool journalled;
-	bool cancel_requested, pause_requested;
+	bool cancel_requested, terminate_requested, pause_requested, reset_requested, parked;
 	enum result_status status;
 	struct bytes replies;
 	struct bytes publication; /* F: as encoded; absent where only the head is there */
 };
 
+/* How many TAB-separated fields the line has; 0 where there are more than `max`. */
+size_t record_split(struct bytes line, struct bytes *fields, size_t max);
+bool record_number(struct bytes text, int64_t *ret);
 /* False where `text` is no record (a foreign value). */
 bool record_parse(struct bytes text, struct record *ret);
 

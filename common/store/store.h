@@ -27,9 +27,10 @@
  *   P{s}t:K string  the record of task K, first byte = state (below)
  *   P{s}b   zset    backoff: task key -> due ms      P{s}h heartbeat      P{s}T timeout
  *   P{s}k   zset    parked attempts that a worker runs: "worker<TAB>task key", score 0
- *   P{s}y:K string  the last heartbeat of the attempt that the journal knows: run epoch attempt beat_ms timeout_ms content_type
- *                   (TAB-separated; beat_ms by this server's clock), a newline, the details
- *   P{s}c:K string  what commands have changed for the task: run epoch flags request_ids (RS-joined) options (TAB-separated)
+ *   P{s}y:K string  the last heartbeat that the journal knows: run epoch attempt beat_ms timeout_ms content_type (TAB-separated;
+ *                   beat_ms by this server's clock), and where it has details a newline and the details
+ *   P{s}c:K string  what commands have changed for the task: run (may be empty) epoch flags request_ids (RS-joined)
+ *                   (TAB-separated), then a TAB and the options to the end
  *   P{s}u:K<TAB>R   the record F of a closed run R of key K, once another run of the key has begun
  *   P{0}q:Q hash    the workers of queue Q that have told how busy they are -> "at_ms free partitions"
  *   P{s}o   zset    outbox: task key -> ms since when: something must be published for it and is not confirmed
@@ -41,7 +42,7 @@
  *   S run epoch attempt record_id journal_offset lost flags replies                          SCHEDULED
  *   B run epoch attempt due_ms journal_offset lost flags replies                             BACKING_OFF
  *   W run epoch attempt due_ms journal_offset lost flags replies                             WAITING (due -1: until told)
- *   M run epoch attempt at_ms - - flags replies   nothing is known of the task but what commands say of it (run may be empty)
+ *   M run 0 1 at_ms j 0 flags replies   nothing is known of the task but what commands say of it (run may be empty)
  *   F run epoch attempt nonce status closed_at_ms unconfirmed replies\n<publication>         terminal (record.c has the form)
  * Entries of P{s}h are task keys (attempts without a worker only); of P{s}T "kind<TAB>task key<TAB>run<TAB>epoch<TAB>attempt<TAB>place":
  * kind s schedule-to-start, c the end of the task's or attempt's time; place = topic:partition:offset of the task record, or
@@ -59,7 +60,8 @@ struct store;
 /* clang-format off */
 #define STORE_SCRIPT_MAP(XX)                                                                                                \
 	XX(claim) XX(finish) XX(release) XX(published) XX(lease) XX(leave) XX(reassert) XX(bury) XX(apply) XX(fire) XX(sweep)   \
-	XX(expire) XX(look) XX(recover) XX(restore) XX(vouch) XX(tip) XX(view)
+	XX(expire) XX(look) XX(recover) XX(restore) XX(vouch) XX(tip) XX(view) XX(orphans) XX(due) XX(watch) XX(unwatch)       \
+	XX(offer)
 /* clang-format on */
 
 #define STORE_BATCH_MAX 512
@@ -353,6 +355,7 @@ struct fired {
 	int64_t due_ms;
 	int64_t journal_offset; /* of the record that holds the task */
 	struct bytes replies;
+	struct bytes options; /* JSON object that commands have changed; absent: none */
 };
 typedef void store_fire_fn(void *ctx, enum mr_status status, const struct fired *fired, size_t n, int64_t next_due_ms,
 			   int64_t now_ms);

@@ -10,6 +10,7 @@ const struct store_calls store_calls_redis = {
 	.lease = store_lease,
 	.lease_end = store_lease_end,
 	.reassert = store_reassert,
+	.offer = store_offer,
 	.time_ms = store_time_ms,
 	.time_upper_ms = store_time_upper_ms,
 };

@@ -14,6 +14,7 @@ struct store_calls {
 	__typeof__(store_lease) *lease;
 	__typeof__(store_lease_end) *lease_end;
 	__typeof__(store_reassert) *reassert;
+	__typeof__(store_offer) *offer;
 	__typeof__(store_time_ms) *time_ms;
 	__typeof__(store_time_upper_ms) *time_upper_ms;
 };

@@ -17,4 +17,9 @@ const struct redis_calls redis_calls_real = {
 	.finish = store_finish,
 	.bury = store_bury,
 	.expire = store_expire,
+	.orphans = store_orphans,
+	.due = store_due,
+	.watch = store_watch,
+	.unwatch = store_unwatch,
+	.view = store_view,
 };

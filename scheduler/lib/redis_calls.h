@@ -21,6 +21,11 @@ struct redis_calls {
 	__typeof__(store_finish) *finish;
 	__typeof__(store_bury) *bury;
 	__typeof__(store_expire) *expire;
+	__typeof__(store_orphans) *orphans;
+	__typeof__(store_due) *due;
+	__typeof__(store_watch) *watch;
+	__typeof__(store_unwatch) *unwatch;
+	__typeof__(store_view) *view;
 };
 
 extern const struct redis_calls redis_calls_real;

@@ -134,6 +134,21 @@ static enum mr_status lease_end_call(struct store *store, struct bytes worker, c
 	return done_call(store, n, done, ctx);
 }
 
+static void answer_no_offers(struct fake_call *call)
+{
+	((store_offer_fn *)call->done)(call->ctx, MR_OK, NULL, 0);
+}
+
+static enum mr_status offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx)
+{
+	struct fake_call *call = call_new(store, 1, ctx);
+
+	world_note(fake(store)->world, "offer %.*s %lld", BYTES_ARG(queue), (long long)ours->free);
+	call->kind = CALL_OFFER;
+	call->done = (void *)done;
+	return MR_OK;
+}
+
 static int64_t time_ms(const struct store *store, int64_t now_mono_us)
 {
 	(void)store;
@@ -155,6 +170,7 @@ const struct store_calls fake_store_calls = {
 	.lease = lease,
 	.lease_end = lease_end_call,
 	.reassert = reassert,
+	.offer = offer,
 	.time_ms = time_ms,
 	.time_upper_ms = time_upper_ms,
 };
@@ -216,6 +232,9 @@ static void answer(struct fake_store *s, struct fake_call *call)
 	case CALL_VIEW:
 		((store_view_fn *)call->done)(call->ctx, MR_OK, &seen);
 		return;
+	case CALL_OFFER:
+		answer_no_offers(call);
+		return;
 	}
 }
 
@@ -236,6 +255,9 @@ static void refuse(struct fake_call *call)
 		return;
 	case CALL_VIEW:
 		((store_view_fn *)call->done)(call->ctx, MR_EREDIS, NULL);
+		return;
+	case CALL_OFFER:
+		((store_offer_fn *)call->done)(call->ctx, MR_EREDIS, NULL, 0);
 		return;
 	}
 }

@@ -34,7 +34,7 @@ struct fake_bus {
 
 struct fake_call {
 	struct fake_call *next;
-	enum { CALL_CLAIM, CALL_FINISH, CALL_DONE, CALL_LEASE, CALL_VIEW } kind;
+	enum { CALL_CLAIM, CALL_FINISH, CALL_DONE, CALL_LEASE, CALL_VIEW, CALL_OFFER } kind;
 	size_t n;
 	void *done;
 	void *ctx;

@@ -325,6 +325,83 @@ static enum mr_status expire(struct store *store, int shard, struct bytes nonce,
 	return MR_OK;
 }
 
+static void answer_orphans(struct world *world, struct fake_call *call)
+{
+	(void)world;
+	((store_orphans_fn *)call->done)(call->ctx, status_of(call), NULL, 0, BYTES_LIT(""));
+}
+
+static enum mr_status orphans(struct store *store, int shard, struct bytes nonce, struct bytes after, int limit,
+			      store_orphans_fn *done, void *ctx)
+{
+	(void)shard;
+	(void)nonce;
+	(void)after;
+	(void)limit;
+	world_note(world_of(store), "orphans");
+	call_new(store, "orphans", (void *)done, ctx, answer_orphans);
+	return MR_OK;
+}
+
+static void answer_due(struct world *world, struct fake_call *call)
+{
+	(void)world;
+	((store_due_fn *)call->done)(call->ctx, status_of(call), NULL, 0, -1);
+}
+
+static enum mr_status due(struct store *store, int shard, struct bytes nonce, int limit, store_due_fn *done, void *ctx)
+{
+	(void)shard;
+	(void)nonce;
+	(void)limit;
+	world_note(world_of(store), "due");
+	call_new(store, "due", (void *)done, ctx, answer_due);
+	return MR_OK;
+}
+
+static void note_watches(struct store *store, const char *what, const struct watch_request *requests, size_t n)
+{
+	assert_in_range(n, 1, STORE_BATCH_MAX);
+	for (size_t i = 0; i < n; i++)
+		world_note(world_of(store), "%s %.*s %lld", what, BYTES_ARG(requests[i].key), (long long)requests[i].due_ms);
+}
+
+static enum mr_status watch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
+			    store_done_fn *done, void *ctx)
+{
+	(void)shard;
+	(void)nonce;
+	note_watches(store, "watch", requests, n);
+	call_new(store, "watch", (void *)done, ctx, answer_done);
+	return MR_OK;
+}
+
+static enum mr_status unwatch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
+			      store_done_fn *done, void *ctx)
+{
+	(void)shard;
+	(void)nonce;
+	note_watches(store, "unwatch", requests, n);
+	call_new(store, "unwatch", (void *)done, ctx, answer_done);
+	return MR_OK;
+}
+
+static void answer_view(struct world *world, struct fake_call *call)
+{
+	struct task_view view = {.state = VIEW_NONE, .journal_offset = -1, .shard_ready = true};
+
+	(void)world;
+	((store_view_fn *)call->done)(call->ctx, MR_OK, &view);
+}
+
+static enum mr_status view(struct store *store, struct bytes key, int shard, store_view_fn *done, void *ctx)
+{
+	(void)shard;
+	world_note(world_of(store), "view %.*s", BYTES_ARG(key));
+	call_new(store, "view", (void *)done, ctx, answer_view);
+	return MR_OK;
+}
+
 const struct redis_calls fake_redis = {
 	.poll = nothing,
 	.deadline_us = deadline_us,
@@ -341,6 +418,11 @@ const struct redis_calls fake_redis = {
 	.finish = finish,
 	.bury = bury,
 	.expire = expire,
+	.orphans = orphans,
+	.due = due,
+	.watch = watch,
+	.unwatch = unwatch,
+	.view = view,
 };
 
 bool world_answer(struct world *world)
