@@ -5,6 +5,9 @@
 
 #define RETRY_DELAY "failure.next_retry_delay_ms"
 #define TEXT_MAX_BYTES 512
+/* They travel in a header and lie in Redis. */
+#define OPTIONS_MAX_BYTES 16384
+#define REQUEST_IDS_MAX 16
 #define COUNT_MAX INT64_C(9007199254740991) /* exact in a double */
 
 static enum mr_status text(struct bytes b, const char *field, size_t max, struct mr_error *err)
@@ -65,7 +68,32 @@ static bool is_object(struct bytes json)
 	return i < json.len && json.data[i] == '{' && wire_is_json(json);
 }
 
-enum mr_status check_control(const struct control *control, struct mr_error *err)
+static enum mr_status options_length(struct bytes options, struct mr_error *err)
+{
+	if (options.len <= OPTIONS_MAX_BYTES)
+		return MR_OK;
+	return mr_error_set(err, MR_EBAD_RECORD, "options", "field options must have at most %d bytes, got %zu",
+			    OPTIONS_MAX_BYTES, options.len);
+}
+
+/* Names and ranges are those of a task. */
+static enum mr_status check_options(struct bytes options, struct arena *arena, struct mr_error *err)
+{
+	enum mr_status status;
+	struct task task;
+
+	if (!bytes_present(options))
+		return MR_OK;
+	if (!is_object(options))
+		return mr_error_set(err, MR_EBAD_RECORD, "options", "field options must be the text of a JSON object");
+	if ((status = options_length(options, err)) != MR_OK)
+		return status;
+	task_init(&task);
+	task.activity_type = BYTES_LIT("any");
+	return wire_options_apply(options, arena, &task, err);
+}
+
+enum mr_status check_control(const struct control *control, struct arena *arena, struct mr_error *err)
 {
 	enum mr_status status;
 
@@ -73,8 +101,11 @@ enum mr_status check_control(const struct control *control, struct mr_error *err
 	    (status = text(control->run_id, "run_id", TASK_RUN_MAX_BYTES, err)) ||
 	    (status = text(control->request_id, "request_id", TASK_ID_MAX_BYTES, err)))
 		return status;
-	if (bytes_present(control->options.data) && !is_object(control->options.data))
-		return mr_error_set(err, MR_EBAD_RECORD, "options", "field options must be the text of a JSON object");
+	if ((status = text(control->token, "token", TEXT_MAX_BYTES, err)) ||
+	    (status = check_options(control->options.data, arena, err)))
+		return status;
+	if (control->command == CONTROL_UPDATE && !bytes_present(control->options.data))
+		return mr_error_set(err, MR_EBAD_RECORD, "options", "field options is required with command UPDATE");
 	for (const struct failure *failure = control->failure; failure; failure = failure->cause)
 		if ((status = number(failure->next_retry_delay_ms, 0, TASK_DURATION_MAX_MS, RETRY_DELAY, err)) != MR_OK)
 			return status;
@@ -96,6 +127,26 @@ static enum mr_status journal_numbers(const struct journal_record *record, struc
 	return number(record->control_offset, 0, INT64_MAX, "control_offset", err);
 }
 
+static enum mr_status journal_command(const struct journal_record *record, struct mr_error *err)
+{
+	enum mr_status status;
+
+	if (bytes_present(record->options)) {
+		if (!is_object(record->options) || !bytes_has_no_controls(record->options))
+			return mr_error_set(err, MR_EBAD_RECORD, "options",
+					    "field options must be a JSON object without control characters");
+		if ((status = options_length(record->options, err)) != MR_OK)
+			return status;
+	}
+	if (record->n_request_ids > REQUEST_IDS_MAX)
+		return mr_error_set(err, MR_EBAD_RECORD, "request_ids", "field request_ids must have at most %d entries, got %zu",
+				    REQUEST_IDS_MAX, record->n_request_ids);
+	for (size_t i = 0; i < record->n_request_ids; i++)
+		if ((status = text(record->request_ids[i], "request_ids", TASK_RUN_MAX_BYTES, err)) != MR_OK)
+			return status;
+	return MR_OK;
+}
+
 enum mr_status check_journal(const struct journal_record *record, struct mr_error *err)
 {
 	enum mr_status status;
@@ -105,7 +156,22 @@ enum mr_status check_journal(const struct journal_record *record, struct mr_erro
 	    (status = text(record->record_id, "record_id", TEXT_MAX_BYTES, err)) ||
 	    (status = text(record->topic, "topic", TEXT_MAX_BYTES, err)) ||
 	    (status = text(record->worker, "worker", TEXT_MAX_BYTES, err)) ||
-	    (status = text(record->nonce, "nonce", TEXT_MAX_BYTES, err)))
+	    (status = text(record->nonce, "nonce", TEXT_MAX_BYTES, err)) || (status = journal_command(record, err)))
 		return status;
 	return journal_numbers(record, err);
+}
+
+static void unset_zero(int64_t *ms)
+{
+	if (*ms == 0)
+		*ms = TASK_UNSET;
+}
+
+void task_unset_zeros(struct task *task)
+{
+	unset_zero(&task->schedule_to_close_timeout_ms);
+	unset_zero(&task->schedule_to_start_timeout_ms);
+	unset_zero(&task->start_to_close_timeout_ms);
+	unset_zero(&task->heartbeat_timeout_ms);
+	unset_zero(&task->start_delay_ms);
 }

@@ -127,6 +127,16 @@ static const struct shape shape_retry_policy = {
 	"RetryPolicy", sizeof(struct retry_policy), init_retry_policy, retry_policy_fields, COUNT(retry_policy_fields), 0,
 };
 
+/* The same over what is there. */
+static void init_nothing(void *structure)
+{
+	(void)structure;
+}
+
+static const struct shape shape_retry_policy_over = {
+	"RetryPolicy", sizeof(struct retry_policy), init_nothing, retry_policy_fields, COUNT(retry_policy_fields), 0,
+};
+
 static const struct shape shape_failure;
 static const struct shape_field failure_fields[] = {
 	TEXT(failure, type),
@@ -183,6 +193,19 @@ static const struct shape_field task_fields[] = {
 	LONG(task, scheduled_at_ms, INSTANT),
 };
 const struct shape shape_task = {"Task", sizeof(struct task), init_task, task_fields, COUNT(task_fields), 0};
+
+static const struct shape_field options_fields[] = {
+	LONG(task, schedule_to_close_timeout_ms, DURATION),
+	LONG(task, schedule_to_start_timeout_ms, DURATION),
+	LONG(task, start_to_close_timeout_ms, DURATION),
+	LONG(task, heartbeat_timeout_ms, DURATION),
+	{.name = "retry_policy",
+	 .kind = SHAPE_STRUCT,
+	 .offset = offsetof(struct task, retry_policy),
+	 .shape = &shape_retry_policy_over},
+	{.name = "priority", .kind = SHAPE_INT, .offset = offsetof(struct task, priority), .expect = "an integer from 1 to 5"},
+};
+const struct shape shape_options = {"Options", sizeof(struct task), init_nothing, options_fields, COUNT(options_fields), 0};
 
 static const struct shape_field result_fields[] = {
 	TEXT(result, task_key, .required = true),

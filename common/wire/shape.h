@@ -54,7 +54,8 @@ struct shape {
 	size_t depth_max; /* of a shape that contains itself */
 };
 
-extern const struct shape shape_task, shape_result, shape_control, shape_journal, shape_history;
+/* shape_options: the fields of a task that a command may change; reading it leaves the others, and what is not named, as they are. */
+extern const struct shape shape_task, shape_options, shape_result, shape_control, shape_journal, shape_history;
 
 /* History: what the header millrace-history holds. */
 struct history {

@@ -420,3 +420,14 @@ enum mr_status shape_json_read(const struct shape *shape, struct bytes text, str
 	object_read(&r, shape, text, structure, ret_whole);
 	return r.status;
 }
+
+enum mr_status shape_json_read_over(const struct shape *shape, const char *path, struct bytes text, struct arena *arena,
+				    void *structure, struct mr_error *err)
+{
+	struct json_reader r = {.arena = arena, .err = err, .status = MR_OK};
+	bool whole;
+
+	snprintf(r.path, sizeof(r.path), "%s", path);
+	object_read(&r, shape, text, structure, &whole);
+	return r.status;
+}

@@ -196,22 +196,6 @@ static enum mr_status decode(const struct wire *wire, enum kind kind, struct byt
 	return decode_avro(wire, kind, value, arena, structure, NULL, err);
 }
 
-/* 0 says "not set" in these fields; with one way to say it nobody downstream can forget the other. */
-static void unset_zero(int64_t *ms)
-{
-	if (*ms == 0)
-		*ms = TASK_UNSET;
-}
-
-static void task_unset_zeros(struct task *task)
-{
-	unset_zero(&task->schedule_to_close_timeout_ms);
-	unset_zero(&task->schedule_to_start_timeout_ms);
-	unset_zero(&task->start_to_close_timeout_ms);
-	unset_zero(&task->heartbeat_timeout_ms);
-	unset_zero(&task->start_delay_ms);
-}
-
 static bool ids_are_valid(const struct task *task)
 {
 	if (bytes_present(task->workflow_id) &&
@@ -288,7 +272,7 @@ enum mr_status wire_decode_control(struct wire *wire, struct bytes value, struct
 	enum mr_status status = decode(wire, KIND_CONTROL, value, arena, ret, &format, err);
 
 	ret->format = format;
-	return status != MR_OK ? status : check_control(ret, err);
+	return status != MR_OK ? status : check_control(ret, arena, err);
 }
 
 enum mr_status wire_decode_journal(struct wire *wire, struct bytes value, struct arena *arena, struct journal_record *ret,

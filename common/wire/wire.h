@@ -43,6 +43,19 @@ void wire_encode_control(struct wire *wire, const struct control *control, struc
 void wire_encode_journal(struct wire *wire, const struct journal_record *record, struct buf *out);
 void wire_encode_history(struct wire *wire, const struct attempt_failure *failures, size_t n, struct buf *out);
 
+/*
+ * Options: what commands have changed of a task (UPDATE), a JSON object with the task's own names and ranges: the four timeouts,
+ * retry_policy and priority. 0 is "not set", as in a task.
+ */
+/* Reads them over a task that was decoded; what they do not name, and null, leaves a field as it is. For the worker that gets them
+ * in HEADER_OPTIONS and for the scheduler that decides about a further attempt (COMMAND.options, task_view.options). On
+ * MR_EBAD_RECORD (a sentence that names the field, with a near miss; or the task as it would be is not valid) the task is as it
+ * was. */
+enum mr_status wire_options_apply(struct bytes options, struct arena *arena, struct task *task, struct mr_error *err);
+/* Appends the object that has `changes` over `options` (absent: none), retry_policy field by field, on one line without spaces;
+ * null takes a change back. Both have been accepted by wire_options_apply. */
+void wire_options_merge(struct bytes options, struct bytes changes, struct arena *arena, struct buf *out);
+
 /* True where `b` is one complete JSON value (RFC 8259, any kind, depth <= 512) with nothing but white space around it. */
 bool wire_is_json(struct bytes b);
 /* A result as one line of JSON for people and programs (millrace execute --json), whatever its format. */
