@@ -27,6 +27,8 @@ static enum program_exit exit_code(enum mr_status code)
 		return PROGRAM_UNREACHABLE;
 	case MR_ETIMEOUT:
 		return PROGRAM_WAIT_OVER;
+	case MR_ECANCELED:
+		return PROGRAM_CANCELED;
 	case MR_EBAD_RECORD:
 	case MR_ETOO_LARGE:
 	case MR_EFULL:

@@ -25,6 +25,7 @@
 	XX(MR_ETIMEOUT, true, "the time ran out")                                                                                \
 	XX(MR_EFULL, true, "a configured limit is reached")                                                                      \
 	XX(MR_ECLOSED, false, "closed")                                                                                          \
+	XX(MR_ECANCELED, false, "canceled by the caller")                                                                        \
 	XX(MR_ENOMEM, true, "out of memory")                                                                                     \
 	XX(MR_ESYSTEM, false, "the operating system refused the request")
 
