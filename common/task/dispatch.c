@@ -24,6 +24,7 @@ static const struct reserved_header reserved_headers[] = {
 	{HEADER_HISTORY, HEADER_OF_BYTES, offsetof(struct dispatch, history), 0, 0},
 	{HEADER_HEARTBEAT, HEADER_OF_BYTES, offsetof(struct dispatch, heartbeat), 0, 0},
 	{HEADER_HEARTBEAT_TYPE, HEADER_OF_TEXT, offsetof(struct dispatch, heartbeat_type), 0, TASK_ID_MAX_BYTES},
+	{HEADER_OPTIONS, HEADER_OF_BYTES, offsetof(struct dispatch, options), 0, 0},
 };
 #define RESERVED_HEADERS (sizeof(reserved_headers) / sizeof(*reserved_headers))
 /* Exact in a double, as Redis and Lua keep numbers. */

@@ -252,6 +252,7 @@ static inline int task_shard(struct bytes key, int n_shards)
 /* The last heartbeat of a former attempt: its bytes, and their content type where it has one. */
 #define HEADER_HEARTBEAT "millrace-heartbeat"
 #define HEADER_HEARTBEAT_TYPE "millrace-heartbeat-type"
+#define HEADER_OPTIONS "millrace-options" /* JSON object: what commands have changed of the task (wire_options_apply) */
 /* On a result: an answer to one publication only (BadTask, a rejected duplicate), never state. */
 #define HEADER_NOT_STATE "millrace-not-state"
 #define HEADER_REASON "millrace-reason" /* on a dead letter */
@@ -271,6 +272,7 @@ struct dispatch {
 	struct bytes history;
 	struct bytes heartbeat;
 	struct bytes heartbeat_type;
+	struct bytes options;
 	bool republished; /* has millrace-attempt >= 2, or millrace-key */
 };
 

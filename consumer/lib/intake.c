@@ -153,6 +153,17 @@ static enum mr_status set_timeouts(struct worker *worker, struct job *job, struc
 	return timeouts_normalise(&task, start_to_close_ms, &job->timeouts, err);
 }
 
+/* Commands have changed it since it was sent. A change that the task does not bear must not cost the task. */
+static void take_options(struct job *job)
+{
+	struct mr_error err = {0};
+
+	if (bytes_present(job->dispatch.options) &&
+	    wire_options_apply(job->dispatch.options, &job->arena, &job->task, &err) != MR_OK)
+		log_warn("changed options do not fit the task, it runs without them", LOG_B("task_key", job->key),
+			 LOG_S("reason", err.message));
+}
+
 static enum mr_status understand(struct worker *worker, struct job *job, int64_t timestamp_ms, bool *ret_has_key,
 				 struct mr_error *err)
 {
@@ -170,6 +181,7 @@ static enum mr_status understand(struct worker *worker, struct job *job, int64_t
 		return status;
 	if (!dispatch_parse(job->headers, &job->dispatch, err))
 		return MR_EBAD_RECORD;
+	take_options(job);
 	job->key = first_present(job->dispatch.key, BYTES_NONE, job->key);
 	job->run_id = first_present(job->dispatch.run_id, job->task.run_id, job->record_id);
 	job->epoch = job->dispatch.epoch;

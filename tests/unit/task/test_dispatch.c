@@ -46,6 +46,7 @@ static void all_reserved_headers_are_read(void **state)
 		HEADER(HEADER_HISTORY, "\x00\xff"),
 		HEADER(HEADER_HEARTBEAT, "\x01\x00"),
 		HEADER(HEADER_HEARTBEAT_TYPE, "a/b"),
+		HEADER(HEADER_OPTIONS, "{}"),
 		HEADER("millrace-later", "unknown ones are left alone"),
 	};
 	struct dispatch dispatch;
@@ -61,6 +62,7 @@ static void all_reserved_headers_are_read(void **state)
 	assert_int_equal(dispatch.history.len, 2);
 	assert_int_equal(dispatch.heartbeat.len, 2);
 	assert_true(bytes_is(dispatch.heartbeat_type, "a/b"));
+	assert_true(bytes_is(dispatch.options, "{}"));
 	assert_true(dispatch.republished);
 }
 
