@@ -53,6 +53,44 @@ def _processes_for(request, folder):
         pytest.fail("\n".join(findings), pytrace=False)
 
 
+def _new_prefix():
+    return f"t{uuid.uuid4().hex[:8]}."
+
+
+class Shared:
+    """What the tests of one file share: .kafka .redis_server .exec_log .stack, as the fixtures of these names."""
+
+    def __init__(self, build, address, processes, services):
+        folder = processes.folder
+        self.processes = processes
+        self.kafka = Kafka(address, _new_prefix())
+        self.redis_server = RedisServer(services, folder / "redis")
+        self.exec_log = ExecLog(folder / "exec.jsonl")
+        self.stack = Stack(build, processes, address, self.redis_server.url, self.kafka.prefix, self.exec_log)
+
+
+@pytest.fixture(scope="module")
+def shared_by_file(build, shared_broker, tmp_path_factory):
+    """One Shared for all tests of a file that do no harm to it; use it by `shared`. Each test takes keys of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    services, processes = Processes(folder), Processes(folder)
+    shared = Shared(build, shared_broker, processes, services)
+    yield shared
+    findings = processes.end()
+    shared.kafka.close()
+    shared.kafka.delete_topics()
+    findings += services.end()
+    if findings:
+        pytest.fail("\n".join(findings), pytrace=False)
+
+
+@pytest.fixture
+def shared(request, shared_by_file):
+    """shared_by_file, whose programs are shown where this test fails."""
+    request.node.stash.setdefault(_processes_of, []).append(shared_by_file.processes)
+    return shared_by_file
+
+
 @pytest.fixture
 def processes(request, tmp_path):
     """Starts any program for the time of this test: processes.start(argv)."""
@@ -118,7 +156,7 @@ def shared_redis():
 @pytest.fixture
 def prefix():
     """A topic prefix that no other test has, such as `t3f9a1c.`"""
-    return f"t{uuid.uuid4().hex[:8]}."
+    return _new_prefix()
 
 
 @pytest.fixture

@@ -55,6 +55,14 @@ class ExecLog:
     def pids(self, key):
         return [line["pid"] for line in self.lines("start") if line["key"] == key]
 
+    def await_event(self, event, key, limit_s=20):
+        """Waits for the first line with that event of that key and returns it."""
+
+        def there():
+            return next((line for line in self.lines(event) if line["key"] == key), None)
+
+        return eventually(there, limit_s, f"{key}: {event}")
+
     def await_starts(self, count, limit_s=20):
         """Waits until that many attempts were started, of whatever key; returns starts()."""
 

@@ -16,6 +16,7 @@
  *                      beat -> {"first":N,"attempt":N}
  *   info               what mr_info says
  *   pending            completes asynchronously
+ *   actor              does what its input says: test_activities_actor.c
  *   charge             typed: {"card":string,"cents":int} -> {"receipt":string}
  */
 #include <errno.h>
@@ -159,8 +160,7 @@ static enum mr_attempt_end big_result(struct mr_attempt *attempt, void *user)
 	return end;
 }
 
-/* The step in {"step":N}; 0 where there is none. */
-static long former_step(struct mr_attempt *attempt)
+long test_former_step(struct mr_attempt *attempt)
 {
 	const struct mr_attempt_payload *details = &mr_info(attempt)->heartbeat_details;
 	long step = 0;
@@ -173,7 +173,7 @@ static long former_step(struct mr_attempt *attempt)
 static enum mr_attempt_end heartbeat_progress(struct mr_attempt *attempt, void *user)
 {
 	int64_t steps, ms = 0;
-	long first = former_step(attempt) + 1;
+	long first = test_former_step(attempt) + 1;
 	struct mr_error err;
 	char details[64];
 
@@ -331,5 +331,6 @@ MR_ACTIVITIES(registry)
 	register_typed(registry);
 	test_register_crashes(registry);
 	test_register_logging(registry);
+	test_register_actor(registry);
 	return MR_OK;
 }
