@@ -32,7 +32,7 @@ struct attempt_info {
 };
 
 /* One ENDED for each attempt pushed and not taken back; STARTED before it, unless it has ended already by the time of the poll.
- */
+ * HEARTBEAT for its first one, and for the next one after executor_beat has asked for that: no more, however often it beats. */
 enum executor_event_kind { EXECUTOR_STARTED, EXECUTOR_ENDED, EXECUTOR_HEARTBEAT };
 
 struct executor_event {
@@ -40,8 +40,16 @@ struct executor_event {
 	uint64_t handle;
 	int64_t started_mono_us; /* STARTED, ENDED */
 	int64_t ended_mono_us;   /* ENDED */
+	int64_t beat_mono_us;    /* ENDED: its last heartbeat, 0 = none */
 	struct outcome outcome;  /* ENDED: borrowed until the callback returns */
 	struct payload details;  /* HEARTBEAT */
+};
+
+/* The heartbeats of an attempt, as far as it has come. */
+struct executor_beat {
+	uint32_t count;         /* 0 = none yet */
+	int64_t at_mono_us;     /* of the last one, by the attempt's own look at the clock */
+	struct payload details; /* the latest; borrowed until the next call */
 };
 
 enum cancel_reason { CANCEL_NONE, CANCEL_REQUESTED, CANCEL_TIMED_OUT, CANCEL_WORKER_SHUTDOWN, CANCEL_PAUSED, CANCEL_RESET };
@@ -55,6 +63,7 @@ struct executor_ops {
 	bool (*take_back)(struct executor *ex, uint64_t handle);
 	void (*cancel)(struct executor *ex, uint64_t handle, enum cancel_reason reason);
 	void (*kill)(struct executor *ex, uint64_t handle);
+	bool (*beat)(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret);
 	void (*poll)(struct executor *ex, void (*event)(void *ctx, const struct executor_event *event), void *ctx);
 };
 
@@ -105,6 +114,12 @@ static inline void executor_cancel(struct executor *ex, uint64_t handle, enum ca
 static inline void executor_kill(struct executor *ex, uint64_t handle)
 {
 	ex->ops->kill(ex, handle);
+}
+/* Looks at the heartbeats of an attempt without its doing; false where it is not in an executor. `tell_next`: the next beat that
+ * is not in *ret is told by an event. */
+static inline bool executor_beat(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret)
+{
+	return ex->ops->beat(ex, handle, tell_next, ret);
 }
 static inline void executor_poll(struct executor *ex, void (*event)(void *ctx, const struct executor_event *event), void *ctx)
 {

@@ -37,6 +37,7 @@ static void beat(void *ctx, const struct payload *details)
 
 	assert(bytes <= POOL_BEAT_BYTES);
 	pthread_mutex_lock(&c->beat_lock);
+	atomic_store(&c->cell->beat_mono_us, clock_mono_us());
 	next = atomic_load_explicit(&c->cell->beats, memory_order_relaxed) + 1;
 	if (bytes == 0 && c->cell->beat_bytes[(next - 1) & 1] > 0) {
 		/* A beat without details leaves the former ones: they are carried over to the half that becomes current. */
@@ -48,6 +49,9 @@ static void beat(void *ctx, const struct payload *details)
 	c->cell->beat_bytes[next & 1] = (uint32_t)bytes;
 	atomic_store(&c->cell->beats, next);
 	pthread_mutex_unlock(&c->beat_lock);
+	/* The loop sets this before it looks at the count, so that it sees the beat or is told of it. */
+	if (!atomic_load(&c->cell->tells_beat) || !atomic_exchange(&c->cell->tells_beat, 0))
+		return;
 	bit_set(c->pool->shared->beat, (size_t)(c->cell - c->pool->cells));
 	pool_notify_loop(c->pool, false);
 }

@@ -28,6 +28,7 @@ struct executor_process {
 	size_t n_free;
 	uint32_t deaths_seen;
 	struct arena arena;
+	struct arena beat_arena; /* details that process_beat has given out */
 };
 
 static struct executor_process *self_of(struct executor *ex)
@@ -40,6 +41,7 @@ static void process_free(struct executor *ex)
 	struct executor_process *self = self_of(ex);
 
 	arena_deinit(&self->arena);
+	arena_deinit(&self->beat_arena);
 	free(self->flights);
 	free(self->free_cells);
 	free(self);
@@ -85,6 +87,8 @@ static void prepare_cell(struct cell *cell, uint64_t handle)
 	cell->beat_bytes[0] = cell->beat_bytes[1] = 0;
 	atomic_store(&cell->cancel, CANCEL_NONE);
 	atomic_store(&cell->beats, 0);
+	atomic_store(&cell->beat_mono_us, 0);
+	atomic_store(&cell->tells_beat, 1);
 }
 
 /* One wake is enough where the ring was empty: an executor that takes something and sees more wakes the next. */
@@ -248,7 +252,7 @@ static bool read_outcome(struct executor_process *self, size_t cell, struct outc
 
 /* The latest details. The writer fills the other half and then counts up, so the half is whole if the count has not changed
  * meanwhile. */
-static void read_beat(struct executor_process *self, size_t cell, uint32_t *ret_count, struct payload *ret)
+static void read_beat(struct executor_process *self, size_t cell, struct arena *arena, uint32_t *ret_count, struct payload *ret)
 {
 	const struct cell *c = &self->pool->cells[cell];
 	uint32_t count, bytes;
@@ -257,13 +261,29 @@ static void read_beat(struct executor_process *self, size_t cell, uint32_t *ret_
 	do {
 		count = atomic_load(&c->beats);
 		bytes = c->beat_bytes[count & 1];
-		copy = bytes > 0 && bytes <= POOL_BEAT_BYTES ? arena_copy(&self->arena, (struct bytes){c->beat[count & 1], bytes})
+		copy = bytes > 0 && bytes <= POOL_BEAT_BYTES ? arena_copy(arena, (struct bytes){c->beat[count & 1], bytes})
 							     : BYTES_NONE;
 		atomic_thread_fence(memory_order_acquire);
 	} while (count != atomic_load(&c->beats));
 	*ret_count = count;
 	if (count == 0 || !bytes_present(copy) || !message_payload_read(copy, ret))
 		*ret = (struct payload){.data = BYTES_NONE};
+}
+
+static bool process_beat(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret)
+{
+	struct executor_process *self = self_of(ex);
+	ssize_t cell = cell_of(self, handle);
+
+	if (cell < 0)
+		return false;
+	if (tell_next)
+		atomic_store(&self->pool->cells[cell].tells_beat, 1);
+	arena_reset(&self->beat_arena);
+	read_beat(self, (size_t)cell, &self->beat_arena, &ret->count, &ret->details);
+	ret->at_mono_us = atomic_load(&self->pool->cells[cell].beat_mono_us);
+	self->flights[cell].beats_told = ret->count;
+	return true;
 }
 
 static void fill_ended(struct executor_process *self, size_t cell, const struct ledger_entry *entry, struct executor_event *ret)
@@ -275,6 +295,7 @@ static void fill_ended(struct executor_process *self, size_t cell, const struct 
 		.handle = self->flights[cell].handle,
 		.started_mono_us = atomic_load(&entry->started_mono_us),
 		.ended_mono_us = atomic_load(&entry->ended_mono_us),
+		.beat_mono_us = atomic_load(&self->pool->cells[cell].beat_mono_us),
 	};
 	if (ret->started_mono_us == 0 || ret->started_mono_us > ret->ended_mono_us)
 		ret->started_mono_us = ret->ended_mono_us;
@@ -282,7 +303,7 @@ static void fill_ended(struct executor_process *self, size_t cell, const struct 
 		crashed(describe_death(&self->arena, atomic_load(&entry->wait_status)), &ret->outcome);
 	else if (!read_outcome(self, cell, &ret->outcome))
 		crashed(BYTES_LIT("what the attempt answered was overwritten in memory"), &ret->outcome);
-	read_beat(self, cell, &count, &ret->outcome.heartbeat_details);
+	read_beat(self, cell, &self->arena, &count, &ret->outcome.heartbeat_details);
 }
 
 /* The entry of what lies in a cell if it is in one of two states; NULL otherwise (the bit was about an attempt before). */
@@ -331,7 +352,7 @@ static void tell_beat(struct executor_process *self, size_t cell, event_fn *even
 
 	if (!entry_in(self, cell, LEDGER_STARTED, LEDGER_KILLED))
 		return;
-	read_beat(self, cell, &count, &e.details);
+	read_beat(self, cell, &self->arena, &count, &e.details);
 	if (count != self->flights[cell].beats_told) {
 		self->flights[cell].beats_told = count;
 		event(ctx, &e);
@@ -415,6 +436,7 @@ static const struct executor_ops process_ops = {
 	.take_back = process_take_back,
 	.cancel = process_cancel,
 	.kill = process_kill,
+	.beat = process_beat,
 	.poll = process_poll,
 };
 

@@ -65,7 +65,9 @@ static struct attempt *new_attempt(struct executor_thread *self)
 	a->phase = PHASE_QUEUED;
 	a->in_started = a->in_beat = a->abandoned = false;
 	a->thread = NULL;
-	a->started_mono_us = a->ended_mono_us = 0;
+	a->started_mono_us = a->ended_mono_us = a->beat_mono_us = 0;
+	a->beats = a->beats_told = 0;
+	a->tells_beat = true;
 	atomic_store(&a->cancel, CANCEL_NONE);
 	buf_reset(&a->beat);
 	return a;
@@ -182,6 +184,8 @@ static struct attempt *make_ghost(struct executor_thread *self, struct attempt *
 	ghost->phase = PHASE_DONE;
 	ghost->started_mono_us = a->started_mono_us;
 	ghost->ended_mono_us = clock_mono_us();
+	ghost->beats = a->beats;
+	ghost->beat_mono_us = a->beat_mono_us;
 	if (a->beat.len > 0)
 		buf_append(&ghost->beat, a->beat.data, a->beat.len);
 	ghost->outcome = (struct outcome){.kind = OUTCOME_FAILED};
@@ -262,10 +266,10 @@ static void tell_started(const struct attempt *a, event_fn *event, void *ctx)
 		event(ctx, &e);
 }
 
-/* Called with the lock held; the copy lives in the arena of the loop. */
-static struct bytes copy_beat(struct executor_thread *self, const struct attempt *a)
+/* Called with the lock held. */
+static struct bytes copy_beat(struct arena *arena, const struct attempt *a)
 {
-	return a->beat.len > 0 ? arena_copy(&self->arena, buf_bytes(&a->beat)) : BYTES_NONE;
+	return a->beat.len > 0 ? arena_copy(arena, buf_bytes(&a->beat)) : BYTES_NONE;
 }
 
 static struct payload read_beat(struct bytes copy)
@@ -277,22 +281,42 @@ static struct payload read_beat(struct bytes copy)
 	return details;
 }
 
+static bool thread_beat(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret)
+{
+	struct executor_thread *self = self_of(ex);
+	struct attempt *a = find(self, handle);
+	struct bytes copy;
+
+	if (!a)
+		return self->processes && executor_beat(self->processes, handle, tell_next, ret);
+	arena_reset(&self->beat_arena);
+	pthread_mutex_lock(&self->lock);
+	a->tells_beat = a->tells_beat || tell_next;
+	ret->count = a->beats_told = a->beats;
+	ret->at_mono_us = a->beat_mono_us;
+	copy = copy_beat(&self->beat_arena, a);
+	pthread_mutex_unlock(&self->lock);
+	ret->details = read_beat(copy);
+	return true;
+}
+
 /* From here on the thread may put it into the next list, so the way on is read first. Returns that. */
 static struct attempt *tell_beat(struct executor_thread *self, struct attempt *a, event_fn *event, void *ctx)
 {
 	struct executor_event e = {.kind = EXECUTOR_HEARTBEAT, .handle = a->handle};
 	struct attempt *next;
 	struct bytes copy;
-	bool abandoned;
+	bool is_news;
 
 	pthread_mutex_lock(&self->lock);
 	next = a->next_beat;
 	a->in_beat = false;
-	abandoned = a->abandoned;
-	copy = copy_beat(self, a);
+	is_news = !a->abandoned && a->beats != a->beats_told;
+	a->beats_told = a->beats;
+	copy = copy_beat(&self->arena, a);
 	pthread_mutex_unlock(&self->lock);
 	e.details = read_beat(copy);
-	if (!abandoned)
+	if (is_news)
 		event(ctx, &e);
 	arena_reset(&self->arena);
 	return next;
@@ -305,11 +329,12 @@ static void tell_ended(struct executor_thread *self, struct attempt *a, event_fn
 		.handle = a->handle,
 		.started_mono_us = a->started_mono_us,
 		.ended_mono_us = a->ended_mono_us,
+		.beat_mono_us = a->beat_mono_us,
 		.outcome = a->outcome,
 	};
 
 	pthread_mutex_lock(&self->lock);
-	e.outcome.heartbeat_details = read_beat(copy_beat(self, a));
+	e.outcome.heartbeat_details = read_beat(copy_beat(&self->arena, a));
 	pthread_mutex_unlock(&self->lock);
 	forget(self, a);
 	event(ctx, &e);
@@ -384,6 +409,7 @@ static void thread_free(struct executor *ex)
 	free(self->by_index);
 	self->by_index = NULL;
 	arena_deinit(&self->arena);
+	arena_deinit(&self->beat_arena);
 	executor_free(self->processes);
 	last = self->abandoned == 0;
 	pthread_mutex_unlock(&self->lock);
@@ -400,6 +426,7 @@ static const struct executor_ops thread_ops = {
 	.take_back = thread_take_back,
 	.cancel = thread_cancel,
 	.kill = thread_kill,
+	.beat = thread_beat,
 	.poll = thread_poll,
 };
 

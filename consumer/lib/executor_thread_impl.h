@@ -20,7 +20,10 @@ struct attempt {
 	uint64_t handle;
 	enum attempt_phase phase;
 	bool in_started, in_beat;
-	bool abandoned; /* its thread still uses this */
+	bool tells_beat; /* the next beat is to be told */
+	uint32_t beats, beats_told;
+	int64_t beat_mono_us; /* of the last one */
+	bool abandoned;       /* its thread still uses this */
 	struct thread *thread;
 	int64_t started_mono_us, ended_mono_us;
 	_Atomic uint32_t cancel;
@@ -47,6 +50,7 @@ struct executor_thread {
 	struct attempt *free_list;  /* loop only */
 	size_t in_flight;           /* loop only; those in threads */
 	struct arena arena;         /* loop only */
+	struct arena beat_arena;    /* loop only; details that thread_beat has given out */
 	struct context_limits limits;
 
 	pthread_mutex_t lock;

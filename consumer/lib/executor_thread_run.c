@@ -64,6 +64,8 @@ static void beat(void *ctx, const struct payload *details)
 	struct executor_thread *self = a->executor;
 
 	pthread_mutex_lock(&self->lock);
+	a->beats++;
+	a->beat_mono_us = clock_mono_us();
 	if (bytes_present(details->data)) {
 		size_t bytes = message_payload_bytes(details);
 
@@ -71,7 +73,8 @@ static void beat(void *ctx, const struct payload *details)
 		message_payload_write(details, buf_reserve(&a->beat, bytes));
 		a->beat.len = bytes;
 	}
-	if (!a->in_beat && !a->abandoned) {
+	if (a->tells_beat && !a->in_beat && !a->abandoned) {
+		a->tells_beat = false;
 		a->in_beat = true;
 		a->next_beat = self->beats;
 		self->beats = a;

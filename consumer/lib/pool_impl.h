@@ -21,12 +21,14 @@
  * pages exist only while they are used (an area each, so that no payload needs a memfd of its own to be made, passed and closed).
  */
 struct cell {
-	uint64_t handle;         /* loop */
-	_Atomic uint32_t cancel; /* enum cancel_reason; loop */
-	uint64_t in_bytes;       /* loop */
-	uint64_t out_bytes;      /* executor */
-	_Atomic uint32_t beats;  /* executor: how many; the last one lies in beat[beats & 1], 0 = none */
-	uint32_t beat_bytes[2];  /* 0 = a beat without details */
+	uint64_t handle;              /* loop */
+	_Atomic uint32_t cancel;      /* enum cancel_reason; loop */
+	uint64_t in_bytes;            /* loop */
+	uint64_t out_bytes;           /* executor */
+	_Atomic uint32_t beats;       /* executor: how many; the last one lies in beat[beats & 1], 0 = none */
+	uint32_t beat_bytes[2];       /* 0 = a beat without details */
+	_Atomic int64_t beat_mono_us; /* executor: when that was */
+	_Atomic uint32_t tells_beat;  /* the next beat is to be told to the loop; set by the loop, cleared by the executor */
 	_Alignas(64) char in[POOL_INLINE_BYTES];
 	char out[POOL_INLINE_BYTES];
 	char beat[2][POOL_BEAT_BYTES];

@@ -128,6 +128,7 @@ static void keep_outcome(struct rig_attempt *a, const struct executor_event *eve
 	a->next_retry_delay_ms = o->failure.next_retry_delay_ms;
 	a->started_mono_us = event->started_mono_us;
 	a->ended_mono_us = event->ended_mono_us;
+	a->beat_mono_us = event->beat_mono_us;
 }
 
 static struct rig_attempt *by_handle(struct rig *rig, uint64_t handle)
@@ -137,6 +138,16 @@ static struct rig_attempt *by_handle(struct rig *rig, uint64_t handle)
 			return &rig->attempts[i];
 	fail_msg("an event for handle %llx, which was never pushed", (unsigned long long)handle);
 	return NULL;
+}
+
+/* What came since, too; and the next one is told again. */
+static void keep_beat(struct rig *rig, struct rig_attempt *a)
+{
+	struct executor_beat beat;
+
+	assert_true(executor_beat(rig->executor, a->handle, !rig->first_beats_only, &beat));
+	free(a->beat_details);
+	a->beat_details = copy(beat.details.data);
 }
 
 static void on_event(void *ctx, const struct executor_event *event)
@@ -151,8 +162,7 @@ static void on_event(void *ctx, const struct executor_event *event)
 		return;
 	case EXECUTOR_HEARTBEAT:
 		a->beats++;
-		free(a->beat_details);
-		a->beat_details = copy(event->details.data);
+		keep_beat(rig, a);
 		return;
 	case EXECUTOR_ENDED:
 		a->ended++;

@@ -21,7 +21,7 @@ struct rig_attempt {
 	char *last_details; /* of the outcome */
 	bool non_retryable, benign;
 	int64_t next_retry_delay_ms;
-	int64_t started_mono_us, ended_mono_us;
+	int64_t started_mono_us, ended_mono_us, beat_mono_us;
 };
 
 struct rig {
@@ -31,7 +31,8 @@ struct rig {
 	struct pool_config config;
 	struct rig_attempt *attempts;
 	size_t n_attempts;
-	bool keep_entries; /* do not free ledger entries at the end of attempts */
+	bool keep_entries;     /* do not free ledger entries at the end of attempts */
+	bool first_beats_only; /* do not ask for further heartbeats to be told */
 };
 
 /* A registry to fill; slots 2, depth 64, grace 200 ms until changed in `config`. */

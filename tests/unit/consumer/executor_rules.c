@@ -125,6 +125,21 @@ static enum mr_attempt_end beats(struct mr_attempt *attempt, void *user)
 	return mr_failf(attempt, "AfterBeats", "%s", "with a last detail");
 }
 
+static enum mr_attempt_end beats_and_waits(struct mr_attempt *attempt, void *user)
+{
+	struct pollfd fd = {.fd = mr_cancel_fd(attempt), .events = POLLIN};
+
+	(void)user;
+	mr_heartbeat(attempt, "1", 1, NULL);
+	mr_heartbeat(attempt, "2", 1, NULL);
+	while (!mr_is_cancelled(attempt))
+		poll(&fd, 1, 1000);
+	mr_heartbeat(attempt, "3", 1, NULL);
+	while (mr_cancel_reason(attempt) != MR_CANCEL_WORKER_SHUTDOWN)
+		poll(NULL, 0, 1);
+	return mr_complete(attempt, NULL, 0, NULL);
+}
+
 static void begin(struct rig *rig)
 {
 	rig_init(rig);
@@ -136,6 +151,7 @@ static void begin(struct rig *rig)
 	mr_register(rig->registry, "nap", nap, NULL, NULL, NULL);
 	mr_register(rig->registry, "big", big, NULL, NULL, NULL);
 	mr_register(rig->registry, "beats", beats, NULL, NULL, NULL);
+	mr_register(rig->registry, "beats_and_waits", beats_and_waits, NULL, NULL, NULL);
 }
 
 /* ---- rules ---- */
@@ -214,7 +230,7 @@ void an_unknown_type_fails_with_not_found_and_the_list(void **state)
 	a = rig_run(&rig, "nothing", "1");
 	assert_string_equal(a->failure_type, "NotFound");
 	assert_false(a->non_retryable);
-	assert_non_null(strstr(a->message, "beats, big, echo"));
+	assert_non_null(strstr(a->message, "beats, beats_and_waits, big, echo"));
 	rig_deinit(&rig);
 }
 
@@ -395,6 +411,65 @@ void the_latest_heartbeat_is_told_and_kept(void **state)
 	a = rig_run(&rig, "beats", "1");
 	assert_string_equal(a->failure_type, "AfterBeats");
 	assert_string_equal(a->last_details, "100");
+	rig_deinit(&rig);
+}
+
+static void await_beats(struct rig *rig, size_t i, uint32_t count, bool tell_next, struct executor_beat *ret)
+{
+	*ret = (struct executor_beat){.count = 0};
+	while (ret->count < count)
+		assert_true(executor_beat(rig->executor, rig->attempts[i].handle, tell_next, ret));
+}
+
+void of_many_heartbeats_only_those_that_were_asked_for_are_told(void **state)
+{
+	struct executor_beat beat;
+	struct rig rig;
+	uint64_t handle;
+	int64_t before_us;
+	size_t i;
+
+	(void)state;
+	begin(&rig);
+	rig_start(&rig);
+	rig.first_beats_only = true;
+	before_us = clock_mono_us();
+	i = rig_push(&rig, "beats_and_waits", "1");
+	handle = rig.attempts[i].handle;
+	while (rig.attempts[i].beats < 1)
+		rig_poll(&rig, 1000);
+	await_beats(&rig, i, 2, false, &beat);
+	assert_memory_equal(beat.details.data.data, "2", 1);
+	assert_in_range(beat.at_mono_us, before_us, clock_mono_us());
+	executor_cancel(rig.executor, handle, CANCEL_PAUSED);
+	await_beats(&rig, i, 3, true, &beat);
+	rig_poll(&rig, 0);
+	assert_int_equal(rig.attempts[i].beats, 1);
+	executor_cancel(rig.executor, handle, CANCEL_WORKER_SHUTDOWN);
+	assert_int_equal(rig_wait(&rig, i)->kind, OUTCOME_COMPLETED);
+	assert_int_equal(rig.attempts[i].beats, 1);
+	assert_in_range(rig.attempts[i].beat_mono_us, beat.at_mono_us, beat.at_mono_us);
+	assert_false(executor_beat(rig.executor, handle, false, &beat));
+	rig_deinit(&rig);
+}
+
+void a_beat_after_a_quiet_time_is_told_where_that_was_asked_for(void **state)
+{
+	struct executor_beat beat;
+	struct rig rig;
+	size_t i;
+
+	(void)state;
+	begin(&rig);
+	rig_start(&rig);
+	rig.first_beats_only = true;
+	i = rig_push(&rig, "beats_and_waits", "1");
+	await_beats(&rig, i, 2, true, &beat);
+	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_PAUSED);
+	while (!rig.attempts[i].beat_details || strcmp(rig.attempts[i].beat_details, "3") != 0)
+		rig_poll(&rig, 1000);
+	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_WORKER_SHUTDOWN);
+	assert_int_equal(rig_wait(&rig, i)->kind, OUTCOME_COMPLETED);
 	rig_deinit(&rig);
 }
 

@@ -20,6 +20,8 @@ extern const bool rules_with_threads;
 	XX(large_inputs_and_outputs_go_through)                                                                                  \
 	XX(a_result_above_the_limit_fails_the_attempt)                                                                           \
 	XX(the_latest_heartbeat_is_told_and_kept)                                                                                \
+	XX(of_many_heartbeats_only_those_that_were_asked_for_are_told)                                                           \
+	XX(a_beat_after_a_quiet_time_is_told_where_that_was_asked_for)                                                           \
 	XX(cancel_reaches_a_running_attempt_by_flag_and_fd)                                                                      \
 	XX(cancel_before_the_start_is_seen_at_the_start)                                                                         \
 	XX(kill_ends_an_attempt_and_its_slot_is_free_again)                                                                      \

@@ -42,7 +42,7 @@ static bool push(struct executor *ex, uint64_t handle, const struct attempt_info
 
 		if (attempt->used)
 			continue;
-		*attempt = (struct fake_attempt){.handle = handle, .used = true};
+		*attempt = (struct fake_attempt){.handle = handle, .used = true, .tells_beat = true};
 		snprintf(attempt->key, sizeof(attempt->key), "%.*s", BYTES_ARG(info->task_key));
 		break;
 	}
@@ -83,6 +83,17 @@ static void kill_attempt(struct executor *ex, uint64_t handle)
 	world_note(fake(ex)->world, "kill %s", attempt->key);
 }
 
+static bool beat(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret)
+{
+	struct fake_attempt *attempt = by_handle(fake(ex), handle);
+
+	if (!attempt)
+		return false;
+	attempt->tells_beat = attempt->tells_beat || tell_next;
+	*ret = attempt->beat;
+	return true;
+}
+
 static void poll_events(struct executor *ex, void (*event)(void *ctx, const struct executor_event *event), void *ctx)
 {
 	struct fake_executor *e = fake(ex);
@@ -105,6 +116,7 @@ static const struct executor_ops ops = {
 	.take_back = take_back,
 	.cancel = cancel,
 	.kill = kill_attempt,
+	.beat = beat,
 	.poll = poll_events,
 };
 
@@ -129,20 +141,39 @@ void world_start(struct world *world, const char *key)
 		(struct executor_event){.kind = EXECUTOR_STARTED, .handle = attempt->handle, .started_mono_us = world->now_us};
 }
 
+void world_beat(struct world *world, const char *key, const char *details)
+{
+	struct fake_attempt *attempt = by_key(world, key);
+
+	attempt->beat.count++;
+	attempt->beat.at_mono_us = world->now_us;
+	if (details)
+		attempt->beat.details = (struct payload){.data = bytes_of(details), .content_type = BYTES_LIT("text/plain")};
+	if (!attempt->tells_beat)
+		return;
+	attempt->tells_beat = false;
+	world->executor.events[world->executor.n_events++] =
+		(struct executor_event){.kind = EXECUTOR_HEARTBEAT, .handle = attempt->handle, .details = attempt->beat.details};
+}
+
 void world_end(struct world *world, const char *key, const struct outcome *outcome)
 {
 	struct fake_attempt *attempt = by_key(world, key);
+	struct executor_event *e;
 
 	if (!attempt->started)
 		started(world, attempt);
 	assert_true(ledger_move(world->worker->config.ledger, attempt->handle, LEDGER_STARTED, 0, LEDGER_ENDED, LEDGER_NOBODY));
-	world->executor.events[world->executor.n_events++] = (struct executor_event){
+	e = &world->executor.events[world->executor.n_events++];
+	*e = (struct executor_event){
 		.kind = EXECUTOR_ENDED,
 		.handle = attempt->handle,
 		.started_mono_us = attempt->started_mono_us,
 		.ended_mono_us = world->now_us,
+		.beat_mono_us = attempt->beat.at_mono_us,
 		.outcome = *outcome,
 	};
+	e->outcome.heartbeat_details = attempt->beat.details;
 	attempt->used = false;
 	world->executor.room++;
 }

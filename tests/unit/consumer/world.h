@@ -56,6 +56,8 @@ void world_refuse(struct world *world);
 
 /* Executors */
 void world_start(struct world *world, const char *key);
+/* Details are kept by pointer; NULL: a beat without. */
+void world_beat(struct world *world, const char *key, const char *details);
 void world_complete(struct world *world, const char *key, const char *json);
 void world_fail(struct world *world, const char *key, const char *type, bool non_retryable);
 void world_end(struct world *world, const char *key, const struct outcome *outcome);

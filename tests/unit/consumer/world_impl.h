@@ -57,7 +57,8 @@ struct fake_store {
 struct fake_attempt {
 	uint64_t handle;
 	char key[256];
-	bool used, started;
+	bool used, started, tells_beat;
+	struct executor_beat beat;
 	int64_t started_mono_us;
 };
 
