@@ -159,6 +159,14 @@ static bool is_schedule_timeout(enum timeout_type type)
 	return type == TIMEOUT_SCHEDULE_TO_START || type == TIMEOUT_SCHEDULE_TO_CLOSE;
 }
 
+/* A reset goes before the policy, and the attempt that follows is due at once; a cancel and the end of all time go before it. */
+static bool begins_anew(const struct ending *ending)
+{
+	bool over = ending->close_deadline_ms != TASK_UNSET && ending->ended_at_ms >= ending->close_deadline_ms;
+
+	return ending->reset_requested && !ending->cancel_requested && !over;
+}
+
 struct verdict outcome_decide(const struct ending *ending, struct arena *arena)
 {
 	struct failure failure;
@@ -173,6 +181,8 @@ struct verdict outcome_decide(const struct ending *ending, struct arena *arena)
 		return (struct verdict){.status = RESULT_COMPLETED};
 	if (is_schedule_timeout(failure.timeout_type))
 		return close_with(ending, failure, RETRY_STATE_TIMEOUT);
+	if (begins_anew(ending))
+		return (struct verdict){.retry = true, .failed = true, .failure = failure};
 	input = (struct retry_input){
 		.policy = ending->policy,
 		.failure = &failure,

@@ -27,6 +27,7 @@ struct ending {
 	bool first_loss;                   /* and no attempt before it was lost: the next one follows at once */
 	bool terminate_requested;          /* it ends whatever it was doing */
 	bool cancel_requested;
+	bool reset_requested;
 	int64_t ended_at_ms;                /* Redis' clock */
 	int64_t close_deadline_ms;          /* TASK_UNSET = none */
 	const struct failure *last_failure; /* of a former attempt, or NULL */

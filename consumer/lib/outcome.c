@@ -94,22 +94,6 @@ static void close_task(struct worker *worker, struct job *job, const struct verd
 	result_close(worker, job, &result);
 }
 
-/* A reset goes before the retry policy, and the attempt that follows is due at once; only the end of all its time goes before it,
- * and commands that end the task. */
-static void begin_anew(const struct job *job, const struct ending *ending, struct verdict *verdict)
-{
-	bool over = ending->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE ||
-		    (ending->close_deadline_ms != TASK_UNSET && ending->ended_at_ms >= ending->close_deadline_ms);
-
-	if (!job->reset || job->cancel_requested || job->terminated || !verdict->failed || over)
-		return;
-	/* That no time was left for its backoff means nothing now. */
-	if (verdict->failure.timeout_type == TIMEOUT_SCHEDULE_TO_CLOSE)
-		verdict->failure = *verdict->failure.cause;
-	verdict->retry = true;
-	verdict->delay_ms = 0;
-}
-
 static void conclude(struct worker *worker, struct job *job, struct ending *ending, const struct span *span)
 {
 	struct history history = {NULL, 0};
@@ -119,13 +103,13 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 	ending->policy = &job->policy;
 	ending->cancel_requested = job->cancel_requested;
 	ending->terminate_requested = job->terminated;
+	ending->reset_requested = job->reset;
 	ending->shut_down = job->shut_down && !job->cancel_requested;
 	ending->close_deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
 	if (ending->outcome->kind != OUTCOME_COMPLETED || ending->timed_out != TIMEOUT_NONE)
 		history = former_failures(worker, job);
 	ending->last_failure = attempt_failures_last_real(history.failures, history.n);
 	verdict = outcome_decide(ending, &job->arena);
-	begin_anew(job, ending, &verdict);
 	if (verdict.failed)
 		log_failure(job, &verdict);
 	if (verdict.retry)

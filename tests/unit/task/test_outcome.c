@@ -143,10 +143,99 @@ static void a_timeout_without_time_for_a_retry_keeps_its_own_timeout_as_cause(vo
 	arena_deinit(&arena);
 }
 
+/* Ends that no executor reports. */
+struct outer_row {
+	const char *name;
+	enum timeout_type timed_out;
+	bool lost, first_loss, terminate, cancel, reset;
+	bool not_retryable; /* type WorkerLost and both timeouts, by the policy */
+	int64_t max_attempts, left_ms;
+	/* expected */
+	int64_t retry_in_ms; /* -1: it ends */
+	enum result_status status;
+	enum retry_state retry_state;
+	const char *failure;
+};
+
+#define BEAT TIMEOUT_HEARTBEAT
+#define QUEUE TIMEOUT_SCHEDULE_TO_START
+
+static const struct outer_row outer_rows[] = {
+	{"lost for the first time", 0, true, true, false, false, false, false, 0, 0, 0, 0, 0, "WorkerLost"},
+	{"lost again", 0, true, false, false, false, false, false, 0, 0, 1000, 0, 0, "WorkerLost"},
+	{"lost, without a retry by its type", 0, true, true, false, false, false, true, 0, 0, -1, RESULT_FAILED, PERMANENT,
+	 "WorkerLost"},
+	{"lost, and it was the last attempt", 0, true, true, false, false, false, false, 1, 0, -1, RESULT_FAILED, MAXED,
+	 "WorkerLost"},
+	{"lost again without time for the backoff", 0, true, false, false, false, false, false, 0, 500, -1, RESULT_FAILED, LATE,
+	 "WorkerLost"},
+	{"a first loss needs no time for a backoff", 0, true, true, false, false, false, false, 0, 500, 0, 0, 0, "WorkerLost"},
+	{"lost while it was to be canceled", 0, true, true, false, true, false, false, 0, 0, -1, RESULT_CANCELED, ASKED,
+	 "Canceled"},
+	{"terminated", 0, true, true, true, true, true, false, 0, 0, -1, RESULT_TERMINATED, OK, "Terminated"},
+	{"no heartbeat", BEAT, false, false, false, false, false, false, 0, 0, 1000, 0, 0, "Timeout"},
+	{"no heartbeat, without a retry by its type", BEAT, false, false, false, false, false, true, 0, 0, -1, RESULT_TIMED_OUT,
+	 PERMANENT, "Timeout"},
+	{"not started in time", QUEUE, false, false, false, false, false, false, 0, 0, -1, RESULT_TIMED_OUT, LATE, "Timeout"},
+	{"reset goes before the policy", BEAT, false, false, false, false, true, true, 1, 500, 0, 0, 0, "Timeout"},
+	{"cancel goes before reset", BEAT, false, false, false, true, true, false, 0, 0, -1, RESULT_TIMED_OUT, ASKED, "Timeout"},
+	{"the end of all time goes before reset", BEAT, false, false, false, false, true, false, 0, -1, -1, RESULT_TIMED_OUT,
+	 LATE, "Timeout"},
+};
+
+static struct verdict decide_outer(const struct outer_row *row, struct arena *arena)
+{
+	const struct bytes types[] = {BYTES_LIT("WorkerLost"), BYTES_LIT("Timeout:Heartbeat")};
+	struct retry_policy sent = {.initial_interval_ms = TASK_UNSET,
+				    .maximum_interval_ms = TASK_UNSET,
+				    .maximum_attempts = row->max_attempts,
+				    .non_retryable_error_types = types,
+				    .n_non_retryable_error_types = row->not_retryable ? 2 : 0};
+	struct retry_policy policy = retry_policy_effective(&sent);
+	struct outcome outcome = {.kind = OUTCOME_FAILED};
+
+	failure_init(&outcome.failure);
+	return outcome_decide(&(struct ending){.outcome = &outcome,
+					       .attempt = 1,
+					       .policy = &policy,
+					       .timed_out = row->timed_out,
+					       .budget_ms = 10,
+					       .lost = row->lost,
+					       .first_loss = row->first_loss,
+					       .terminate_requested = row->terminate,
+					       .cancel_requested = row->cancel,
+					       .reset_requested = row->reset,
+					       .ended_at_ms = 1000000,
+					       .close_deadline_ms = row->left_ms ? 1000000 + row->left_ms : TASK_UNSET},
+			      arena);
+}
+
+static void ends_from_outside_become_verdicts_as_the_table_says(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(outer_rows) / sizeof(outer_rows[0]); i++) {
+		const struct outer_row *row = &outer_rows[i];
+		struct arena arena = {0};
+		struct verdict verdict = decide_outer(row, &arena);
+
+		print_message("  %s\n", row->name);
+		assert_int_equal(verdict.retry, row->retry_in_ms >= 0);
+		if (verdict.retry)
+			assert_int_equal(verdict.delay_ms, row->retry_in_ms);
+		else
+			assert_int_equal(verdict.status, row->status);
+		if (!verdict.retry)
+			assert_int_equal(verdict.retry_state, row->retry_state);
+		assert_true(verdict.failed && bytes_is(verdict.failure.type, row->failure));
+		arena_deinit(&arena);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outcomes_become_verdicts_as_the_table_says),
+		cmocka_unit_test(ends_from_outside_become_verdicts_as_the_table_says),
 		cmocka_unit_test(a_final_timeout_has_the_last_real_failure_as_its_cause),
 		cmocka_unit_test(a_timeout_without_time_for_a_retry_keeps_its_own_timeout_as_cause),
 	};
