@@ -104,6 +104,9 @@ void intake_turn(struct shard *shard);
 /* control.c */
 void control_turn(struct shard *shard);
 
+/* checkpoint.c: where reading of commands goes on */
+void checkpoint_read(struct shard *shard, const struct journal_record *record);
+
 /* recovery.c */
 void recovery_init(struct recovery *recovery);
 void recovery_deinit(struct recovery *recovery);

@@ -101,21 +101,20 @@ static const struct journal_record *decode(struct shard *shard, const struct bus
 		publish_dead(s, message, err.message);
 		return NULL;
 	}
+	if (record->kind == JOURNAL_CHECKPOINT) {
+		checkpoint_read(shard, record);
+		return record;
+	}
 	if (task_shard(record->task_key, s->config.shards) != shard->id) {
 		publish_dead(s, message, "the record's task belongs to another partition of the journal");
 		return NULL;
 	}
-	switch (record->kind) {
-	case JOURNAL_WAITING:
-	case JOURNAL_STARTED:
-	case JOURNAL_BACKOFF:
-		return record;
-	case JOURNAL_HEARTBEAT:
-	case JOURNAL_CHECKPOINT:
-	case JOURNAL_COMMAND:
-		return NULL;
-	}
-	return NULL;
+	return record;
+}
+
+static int64_t set_or(int64_t value, int64_t otherwise)
+{
+	return value == TASK_UNSET ? otherwise : value;
 }
 
 static struct apply_record to_apply(const struct journal_record *record, int64_t offset)
@@ -131,10 +130,18 @@ static struct apply_record to_apply(const struct journal_record *record, int64_t
 		.lost = record->lost,
 		.cancel_requested = record->cancel_requested,
 		.pause_requested = record->pause_requested,
+		.terminate_requested = record->terminate_requested,
 		.nonce = record->nonce,
 		.worker = record->worker,
 		.record_id = record->record_id,
-		.started_at_ms = record->started_at_ms == TASK_UNSET ? 0 : record->started_at_ms,
+		.started_at_ms = set_or(record->started_at_ms, 0),
+		.close_at_ms = set_or(record->close_at_ms, -1),
+		.heartbeat_timeout_ms = set_or(record->heartbeat_timeout_ms, 0),
+		.heartbeat = record->heartbeat_details,
+		.options = record->options,
+		.request_ids = record->request_ids,
+		.n_request_ids = record->n_request_ids,
+		.control_offset = set_or(record->control_offset, -1),
 	};
 }
 
