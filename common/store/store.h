@@ -148,6 +148,7 @@ struct claim_answer {
 	int64_t lost;
 	bool journalled; /* a journal record of the task exists: its finish needs the outbox */
 	bool reject_running;
+	bool terminated; /* CANCELED: by a terminate */
 	int64_t hold_until_ms;
 	int64_t started_at_ms;                /* RUN, LOST, CANCELED: as recorded, for the token */
 	struct bytes run_id;                  /* of the state: the run this belongs to */
@@ -395,7 +396,8 @@ struct due_timer {
 typedef void store_due_fn(void *ctx, enum mr_status status, const struct due_timer *due, size_t n, int64_t next_due_ms);
 enum mr_status store_due(struct store *store, int shard, struct bytes nonce, int limit, store_due_fn *done, void *ctx);
 
-/* Arms schedule timeouts of task records that wait in their topic; the same again changes nothing. */
+/* Arms schedule timeouts of task records that wait in their topic; the same again changes nothing. Nonce "": under whatever nonce
+ * the shard is vouched for, since whoever watches a task topic need not own the shard. */
 struct watch_request {
 	enum timer_kind kind; /* TIMER_SCHEDULE_TO_START, TIMER_CLOSE */
 	struct bytes key, run_id;

@@ -152,7 +152,11 @@ static enum mr_status open_buses(struct daemon *daemon, struct mr_error *err)
 	config.topics = NULL;
 	config.n_topics = 0;
 	callbacks = scheduler_fetch_callbacks(daemon->scheduler);
-	return bus_kafka_new(&config, &callbacks, &daemon->links.fetch, err);
+	status = bus_kafka_new(&config, &callbacks, &daemon->links.fetch, err);
+	if (status != MR_OK)
+		return status;
+	callbacks = scheduler_watch_callbacks(daemon->scheduler);
+	return bus_kafka_new(&config, &callbacks, &daemon->links.watch, err);
 }
 
 static enum mr_status open_core(struct daemon *daemon, int shards, struct mr_error *err)
@@ -201,6 +205,7 @@ static void close_all(struct daemon *daemon)
 	purge_free(daemon->purge);
 	bus_free(daemon->links.bus);
 	bus_free(daemon->links.fetch);
+	bus_free(daemon->links.watch);
 	store_free(daemon->links.store);
 	scheduler_free(daemon->scheduler);
 	wire_free(daemon->links.wire);
@@ -210,18 +215,19 @@ static void close_all(struct daemon *daemon)
 		close(daemon->signal_fd);
 }
 
-enum { WATCH_SIGNAL, WATCH_BUS, WATCH_FETCH, WATCH_PURGE, WATCH_STORE, WATCHES };
+enum { FD_SIGNAL, FD_BUS, FD_FETCH, FD_WATCH, FD_PURGE, FD_STORE, FDS };
 
 /* Waits until something happens or `deadline_us`; returns what Redis' connection is ready for. To the microsecond: a timer's
  * precision depends on it. */
 static short wait_for_events(struct daemon *daemon, int64_t deadline_us)
 {
-	struct pollfd fds[WATCHES] = {
-		[WATCH_SIGNAL] = {.fd = daemon->signal_fd, .events = POLLIN},
-		[WATCH_BUS] = {.fd = bus_fd(daemon->links.bus), .events = POLLIN},
-		[WATCH_FETCH] = {.fd = bus_fd(daemon->links.fetch), .events = POLLIN},
-		[WATCH_PURGE] = {.fd = purge_fd(daemon->purge), .events = POLLIN},
-		[WATCH_STORE] = {.fd = store_fd(daemon->links.store), .events = store_events(daemon->links.store)},
+	struct pollfd fds[FDS] = {
+		[FD_SIGNAL] = {.fd = daemon->signal_fd, .events = POLLIN},
+		[FD_BUS] = {.fd = bus_fd(daemon->links.bus), .events = POLLIN},
+		[FD_FETCH] = {.fd = bus_fd(daemon->links.fetch), .events = POLLIN},
+		[FD_WATCH] = {.fd = bus_fd(daemon->links.watch), .events = POLLIN},
+		[FD_PURGE] = {.fd = purge_fd(daemon->purge), .events = POLLIN},
+		[FD_STORE] = {.fd = store_fd(daemon->links.store), .events = store_events(daemon->links.store)},
 	};
 	int64_t wait_us = deadline_us - clock_mono_us();
 	struct timespec timeout = {0};
@@ -230,9 +236,9 @@ static short wait_for_events(struct daemon *daemon, int64_t deadline_us)
 		timeout.tv_sec = (time_t)(wait_us / 1000000);
 		timeout.tv_nsec = (long)(wait_us % 1000000 * 1000);
 	}
-	if (ppoll(fds, WATCHES, &timeout, NULL) < 0)
+	if (ppoll(fds, FDS, &timeout, NULL) < 0)
 		assert(errno == EINTR);
-	return fds[WATCH_STORE].revents;
+	return fds[FD_STORE].revents;
 }
 
 static void loop(struct daemon *daemon)
@@ -269,7 +275,8 @@ static void tell_end(const struct scheduler *scheduler)
 	log_info("scheduler ended", LOG_I("applied", stats.applied), LOG_I("fired", stats.fired),
 		 LOG_I("dispatched", stats.dispatched), LOG_I("swept_attempts", stats.swept_attempts),
 		 LOG_I("swept_results", stats.swept_results), LOG_I("recoveries", stats.recoveries),
-		 LOG_I("buried", stats.buried), LOG_I("bad_records", stats.bad_records));
+		 LOG_I("buried", stats.buried), LOG_I("bad_records", stats.bad_records), LOG_I("watch_read", stats.watch_read),
+		 LOG_I("watch_armed", stats.watch_armed));
 }
 
 static enum mr_status run(struct daemon *daemon, struct mr_error *err)

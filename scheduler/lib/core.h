@@ -24,6 +24,7 @@
 struct job;
 struct fetch;
 struct leases;
+struct watch;
 
 /* First member of what a record is sent with as its tag: who hears that Kafka has it (at `offset` of its partition) or will not. */
 struct delivery {
@@ -69,6 +70,7 @@ struct scheduler {
 	struct cache *cache;
 	struct fetch *fetch;
 	struct leases *leases;
+	struct watch *watch;
 	struct ends ends;
 	struct replay replay;
 	struct clears clears;

@@ -11,6 +11,7 @@
 #include "lib/fetch.h"
 #include "lib/job.h"
 #include "lib/leases.h"
+#include "lib/watch.h"
 
 #define CACHE_BYTES (16 << 20)
 /* Callbacks of the buses have to be served at least so often. */
@@ -84,6 +85,7 @@ enum mr_status scheduler_new(const struct scheduler_config *config, struct sched
 	s->fetch = fetch_new(s);
 	s->leases = leases_new(
 		&(struct leases_config){.shards = config->shards, .lease_us = config->lease_ms * 1000, .bury = bury, .ctx = s});
+	s->watch = watch_new(s);
 	*ret = s;
 	return MR_OK;
 }
@@ -100,6 +102,7 @@ void scheduler_free(struct scheduler *s)
 	ends_deinit(&s->ends);
 	replay_deinit(&s->replay);
 	leases_free(s->leases);
+	watch_free(s->watch);
 	cache_free(s->cache);
 	arena_deinit(&s->arena);
 	buf_deinit(&s->scratch);
@@ -254,6 +257,11 @@ struct bus_callbacks scheduler_fetch_callbacks(struct scheduler *s)
 	return (struct bus_callbacks){.ctx = s, .delivered = on_delivered, .health = on_fetch_health};
 }
 
+struct bus_callbacks scheduler_watch_callbacks(struct scheduler *s)
+{
+	return watch_bus_callbacks(s);
+}
+
 struct store_callbacks scheduler_store_callbacks(struct scheduler *s)
 {
 	return (struct store_callbacks){.ctx = s, .health = on_store_health};
@@ -285,6 +293,7 @@ static int64_t deadline(const struct scheduler *s)
 		deadline_us = min64(deadline_us, shard_deadline_us(&s->shards[i]));
 	deadline_us = min64(deadline_us, ends_deadline_us(s));
 	deadline_us = min64(deadline_us, fetch_deadline_us(s->fetch));
+	deadline_us = min64(deadline_us, watch_deadline_us(s->watch));
 	deadline_us = min64(deadline_us, s->links.redis->deadline_us(s->links.store));
 	if (s->blocked || s->replay.set_again)
 		deadline_us = min64(deadline_us, s->now_us + RETRY_US / 20);
@@ -298,6 +307,8 @@ int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us)
 	notice_stall(s);
 	bus_poll(s->links.bus);
 	bus_poll(s->links.fetch);
+	if (s->links.watch)
+		bus_poll(s->links.watch);
 	s->links.redis->poll(s->links.store, store_revents, now_us);
 	for (int i = 0; i < s->config.shards; i++)
 		shard_turn(&s->shards[i]);
@@ -305,6 +316,7 @@ int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us)
 		replay_set(s);
 	fetch_turn(s->fetch);
 	leases_turn(s->leases, now_us);
+	watch_turn(s->watch);
 	upkeep_turn(s);
 	jobs_turn(s);
 	ends_turn(s);

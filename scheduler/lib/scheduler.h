@@ -30,6 +30,7 @@ struct scheduler_config {
 /* What the core talks to, made by the caller with the callbacks below. Borrowed: they outlive the scheduler. */
 struct scheduler_links {
 	struct bus *bus;   /* group consumer over journal and control, producer, and reader of results during a recovery */
+	struct bus *watch; /* without a group: reads task records that wait, see watch.h; NULL: nothing is watched */
 	struct bus *fetch; /* without a group: reads journal records that are not in memory any more */
 	struct store *store;
 	const struct redis_calls *redis; /* what `store` is called through; NULL: the real calls */
@@ -52,7 +53,9 @@ struct scheduler_stats {
 	uint64_t expired; /* finished tasks forgotten */
 	uint64_t cache_hits, cache_misses;
 	size_t cache_bytes;
-	size_t workers; /* whose leases are watched, now */
+	uint64_t watch_read;  /* task records that waited, read by the deadline watch */
+	uint64_t watch_armed; /* deadlines that it armed */
+	size_t workers;       /* whose leases are watched, now */
 };
 
 enum mr_status scheduler_new(const struct scheduler_config *config, struct scheduler **ret, struct mr_error *err);
@@ -61,9 +64,10 @@ void scheduler_detach(struct scheduler *s);
 /* NULL is allowed. After scheduler_detach() and the end of all links. */
 void scheduler_free(struct scheduler *s);
 
-/* Callbacks for the two buses and the store. */
+/* Callbacks for the three buses and the store. */
 struct bus_callbacks scheduler_bus_callbacks(struct scheduler *s);
 struct bus_callbacks scheduler_fetch_callbacks(struct scheduler *s);
+struct bus_callbacks scheduler_watch_callbacks(struct scheduler *s);
 struct store_callbacks scheduler_store_callbacks(struct scheduler *s);
 /* The topics of the group consumer: journal and control, NULL-terminated; they live as long as the scheduler. */
 const char *const *scheduler_topics(const struct scheduler *s);

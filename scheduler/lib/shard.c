@@ -10,6 +10,7 @@
 #include "lib/core.h"
 #include "lib/fetch.h"
 #include "lib/leases.h"
+#include "lib/watch.h"
 
 const char *shard_phase_name(enum shard_phase phase)
 {
@@ -197,6 +198,7 @@ void shard_vouched(struct shard *shard)
 	shard->look_us = shard->sweep_us = shard->ready_us = s->now_us;
 	shard->expire_us = s->now_us + LOOK_INTERVAL_US;
 	shard_change(shard, PHASE_READY);
+	watch_recovered(shard);
 	log_info("shard recovered", LOG_I("shard", shard->id), LOG_I("results", recovery->replayed_results),
 		 LOG_I("journal_records", recovery->replayed_journal), LOG_I("journal_offset", shard->stored_offset),
 		 LOG_I("ms", (s->now_us - recovery->started_us) / 1000));

@@ -8,6 +8,12 @@ local function identity()
 	return identity_of(redis.call('INFO', 'server', 'replication'))
 end
 
+-- True where the shard is vouched for, under whatever nonce.
+local function vouched(marker_key)
+	local ready = '1' .. identity()
+	return string.sub(redis.call('GET', marker_key) or '', 1, #ready) == ready
+end
+
 -- True where the shard is vouched for under this nonce.
 local function ready_under(marker_key, nonce)
 	return redis.call('GET', marker_key) == '1' .. identity() .. nonce
