@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/lookup.h"
+#include "lib/answer.h"
 
 /* millrace result: what a task came to, from Redis where it is remembered, else from Kafka. */
 
@@ -33,22 +34,6 @@ static const struct conf_program CONF = {
 	.file_option = "config",
 };
 
-struct answer {
-	bool there;
-	enum mr_status status;
-	struct mr_result *result;
-	struct mr_error err;
-};
-
-static void on_done(void *ctx, enum mr_status status, struct mr_result *result, const struct mr_error *err)
-{
-	struct answer *answer = ctx;
-
-	*answer = (struct answer){.there = true, .status = status, .result = result};
-	if (err)
-		answer->err = *err;
-}
-
 /* Reads `results` from the beginning, and as long as --wait says beyond its end. */
 static enum mr_status from_kafka(const struct options *options, const char *key, struct mr_result **ret, struct mr_error *err)
 {
@@ -59,7 +44,7 @@ static enum mr_status from_kafka(const struct options *options, const char *key,
 		.from_start = true,
 		.existing_only = options->wait_ms == 0,
 		.wait_ms = options->wait_ms ? options->wait_ms : CLI_TIMEOUT_MS,
-		.done = on_done,
+		.done = answer_on_result,
 		.ctx = &answer,
 	};
 	struct mr_client *client;
@@ -68,13 +53,11 @@ static enum mr_status from_kafka(const struct options *options, const char *key,
 	if (status != MR_OK)
 		return status;
 	status = mr_await_async(client, &await, err);
-	while (status == MR_OK && !answer.there)
-		mr_client_wait(client, INT64_MAX);
+	if (status == MR_OK)
+		status = answer_wait(client, &answer, err);
 	mr_client_free(client);
-	if (status == MR_OK && answer.status != MR_OK)
-		*err = answer.err;
 	*ret = answer.result;
-	return status == MR_OK ? answer.status : status;
+	return status;
 }
 
 /* No result: the task's state says whether there will be one. */

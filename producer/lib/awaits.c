@@ -138,6 +138,8 @@ struct await *await_new(struct mr_client *client, const struct await_request *re
 	await->own_run = place_bytes(&p, request->own_run);
 	await->from_start = request->from_start;
 	await->existing_only = request->existing_only;
+	await->joins = request->joins;
+	await->cancellation = request->cancellation;
 	await->deadline_us = request->deadline_us;
 	await->record_offset = -1;
 	await->done = request->done;
@@ -162,7 +164,15 @@ void await_end(struct mr_client *client, struct await *await, enum mr_status sta
 	if (await->scan)
 		result_box_free(await->scan->found);
 	free(await->scan);
+	free(await->ended.hashes);
 	free(await);
+}
+
+void await_cancel(struct mr_client *client, struct await *await)
+{
+	await->canceled = true;
+	await->deadline_us = 0;
+	heap_up(&client->awaits, await->timer);
 }
 
 static struct result_box *take_found(struct await *await)
@@ -182,6 +192,7 @@ void await_scanned(struct mr_client *client, struct await *await)
 	assert(await->state == AWAIT_SCANNING);
 	await_list_remove(await);
 	await->state = AWAIT_TAILING;
+	await->ended_known = true;
 	if (box) {
 		await_end(client, await, MR_OK, box, NULL);
 	} else if (await->existing_only) {
@@ -222,6 +233,51 @@ static bool note_run(struct await_scan *scan, struct bytes run)
 			return false;
 	scan->runs[scan->n_runs++ % AWAIT_RUNS_MAX] = hash;
 	return true;
+}
+
+static bool has_ended(const struct await_runs *runs, uint64_t hash)
+{
+	for (size_t i = 0; i < runs->len; i++)
+		if (runs->hashes[i] == hash)
+			return true;
+	return false;
+}
+
+static void note_ended(struct await_runs *runs, uint64_t hash)
+{
+	if (has_ended(runs, hash))
+		return;
+	if (runs->len == runs->cap) {
+		runs->cap = runs->cap ? runs->cap * 2 : 8;
+		runs->hashes = mem_realloc_array(runs->hashes, runs->cap, sizeof(*runs->hashes));
+	}
+	runs->hashes[runs->len++] = hash;
+}
+
+/* Which runs had ended before is seldom asked for, so their results are read now; the one that asked comes again then. */
+static void look_back(struct mr_client *client, struct await *await)
+{
+	assert(await->state == AWAIT_TAILING && !await->scan);
+	await->from_start = true;
+	await->scan = mem_alloc(sizeof(*await->scan));
+	await->state = AWAIT_PLACING;
+	reader_place(client, await);
+}
+
+/* A run that is not the submission's own: the one that it joined, or a copy of what had ended before? Takes the box over. */
+static void join(struct mr_client *client, struct await *await, struct result_box *box, int64_t offset)
+{
+	uint64_t run = bytes_hash(box->decoded.run_id);
+
+	if (offset < await->since_offset)
+		note_ended(&await->ended, run);
+	else if (await->state == AWAIT_TAILING && !await->ended_known)
+		look_back(client, await);
+	else if (!has_ended(&await->ended, run)) {
+		await_end(client, await, MR_OK, box, NULL);
+		return;
+	}
+	result_box_free(box);
 }
 
 /* Takes the box over. */
@@ -279,10 +335,14 @@ static void offer(struct mr_client *client, struct await *await, const struct bu
 	await->from_offset = message->offset + 1;
 	if (result_box_new(client->wire, message, &box, &err) != MR_OK)
 		bad_result(client, await, message, &err);
-	else if (bytes_equal(box->decoded.task_key, await->key) && fits(await, box))
-		accept(client, await, box);
-	else
+	else if (!bytes_equal(box->decoded.task_key, await->key) || !fits(await, box))
 		result_box_free(box);
+	else if (!await->joins)
+		accept(client, await, box);
+	else if (box->not_state || bytes_equal(await->own_run, box->decoded.run_id))
+		await_end(client, await, MR_OK, box, NULL);
+	else
+		join(client, await, box, message->offset);
 }
 
 void awaits_on_message(struct mr_client *client, const struct bus_message *message)
@@ -297,11 +357,33 @@ void awaits_on_message(struct mr_client *client, const struct bus_message *messa
 
 /* ---- Time ---- */
 
-static void time_over(struct mr_client *client, struct await *await)
+static void canceled(struct mr_client *client, struct await *await)
 {
-	struct result_box *box = take_found(await);
+	struct submission *submission = await->submission;
 	struct mr_error err = {0};
 
+	if (submission && submission->state == SUBMISSION_HELD && await->cancellation != MR_ABANDON) {
+		submissions_drop(client, submission);
+		return;
+	}
+	mr_error_set(&err, MR_ECANCELED, "",
+		     await->cancellation == MR_ABANDON ? "no longer awaited; the task goes on"
+						       : "canceled by the caller; the task is being told");
+	await_end(client, await, MR_ECANCELED, NULL, &err);
+	/* Abandoned before it was sent: it no longer waits for a place of the await. */
+	submissions_placed(client);
+}
+
+static void time_over(struct mr_client *client, struct await *await)
+{
+	struct result_box *box;
+	struct mr_error err = {0};
+
+	if (await->canceled) {
+		canceled(client, await);
+		return;
+	}
+	box = take_found(await);
 	if (box) {
 		await_end(client, await, MR_OK, box, NULL);
 		return;

@@ -28,6 +28,12 @@ struct await_scan {
 	size_t n_runs;
 };
 
+/* Runs that had ended when the task was submitted: hashes of their ids. */
+struct await_runs {
+	uint64_t *hashes;
+	size_t len, cap;
+};
+
 struct await {
 	enum await_state state;
 	bool from_start, existing_only;
@@ -42,6 +48,13 @@ struct await {
 	size_t timer;                  /* place in the heap */
 	mr_result_fn *done;
 	void *ctx;
+	enum mr_cancellation_type cancellation;
+	bool canceled;            /* is ended by the next tick */
+	bool cancel_sent;         /* with MR_WAIT_CANCELLATION_COMPLETED, once */
+	bool joins;               /* its own run, or one that had not ended at since_offset */
+	bool ended_known;         /* joins: `ended` is complete */
+	int64_t since_offset;     /* joins: end of the partition before the task was sent */
+	struct await_runs ended;  /* joins */
 	struct bytes run_id;      /* only this run; absent: any */
 	struct bytes own_run;     /* of the submission: answers to this publication alone count for it */
 	int32_t record_partition; /* where Kafka has the submission */
@@ -64,7 +77,8 @@ void await_list_remove(struct await *await);
 
 struct await_request {
 	struct bytes key, run_id, own_run;
-	bool from_start, existing_only;
+	bool from_start, existing_only, joins;
+	enum mr_cancellation_type cancellation;
 	int64_t deadline_us;
 	mr_result_fn *done;
 	void *ctx;
@@ -74,6 +88,8 @@ struct await *await_new(struct mr_client *client, const struct await_request *re
 /* Ends it: tells, and frees. `box` is handed over; NULL where the status is not MR_OK. */
 void await_end(struct mr_client *client, struct await *await, enum mr_status status, struct result_box *box,
 	       const struct mr_error *err);
+/* Is ended by the next tick, with MR_ECANCELED. */
+void await_cancel(struct mr_client *client, struct await *await);
 /* The scan has come to its end. */
 void await_scanned(struct mr_client *client, struct await *await);
 /* A record of `results`. */

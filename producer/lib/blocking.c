@@ -2,48 +2,30 @@
 /* The blocking forms: the same core, driven until one answer is there. */
 #include <assert.h>
 
+#include "lib/answer.h"
 #include "lib/client_impl.h"
 
-struct answer {
-	bool there;
-	enum mr_status status;
-	struct mr_result *result;
-	struct mr_error err;
-};
-
-static void on_done(void *ctx, enum mr_status status, struct mr_result *result, const struct mr_error *err)
+static enum mr_status await_result(struct mr_client *client, struct answer *answer, struct mr_result **ret, struct mr_error *err)
 {
-	struct answer *answer = ctx;
+	enum mr_status status = answer_wait(client, answer, err);
 
-	answer->there = true;
-	answer->status = status;
-	answer->result = result;
-	if (err)
-		answer->err = *err;
-}
-
-static enum mr_status await_answer(struct mr_client *client, struct answer *answer, struct mr_result **ret, struct mr_error *err)
-{
-	while (!answer->there)
-		mr_client_wait(client, INT64_MAX);
-	if (answer->status == MR_OK)
+	if (status == MR_OK)
 		*ret = answer->result;
-	else if (err)
-		*err = answer->err;
-	return answer->status;
+	return status;
 }
 
 enum mr_status mr_execute(struct mr_client *client, const struct mr_task *task, int64_t wait_ms, struct mr_result **ret,
 			  struct mr_error *err)
 {
 	struct answer answer = {0};
-	struct mr_submit_options options = {.size = sizeof(options), .done = on_done, .ctx = &answer, .wait_ms = wait_ms};
+	struct mr_submit_options options = {
+		.size = sizeof(options), .done = answer_on_result, .ctx = &answer, .wait_ms = wait_ms};
 	enum mr_status status;
 
 	assert(!client->inside);
 	while ((status = mr_submit(client, task, &options, NULL, err)) == MR_EFULL)
 		mr_client_wait(client, INT64_MAX);
-	return status != MR_OK ? status : await_answer(client, &answer, ret, err);
+	return status != MR_OK ? status : await_result(client, &answer, ret, err);
 }
 
 enum mr_status mr_await_async(struct mr_client *client, const struct mr_await_options *options, struct mr_error *err)
@@ -62,11 +44,14 @@ enum mr_status mr_await_async(struct mr_client *client, const struct mr_await_op
 		return mr_error_set(err, MR_EINVAL, "existing_only", "goes with from_start only");
 	if (own.wait_ms < 0 || own.wait_ms > TASK_DURATION_MAX_MS)
 		return mr_error_set(err, MR_EINVAL, "wait_ms", "must be from 0 to %lld", (long long)TASK_DURATION_MAX_MS);
+	if ((unsigned)own.cancellation_type > MR_ABANDON)
+		return mr_error_set(err, MR_EINVAL, "cancellation_type", "one of enum mr_cancellation_type is accepted");
 	struct await_request request = {
 		.key = bytes_of(own.task_key),
 		.run_id = bytes_of(own.run_id),
 		.from_start = own.from_start,
 		.existing_only = own.existing_only,
+		.cancellation = own.cancellation_type,
 		.deadline_us = own.wait_ms > 0 ? client_now_us(client) + own.wait_ms * 1000 : INT64_MAX,
 		.done = own.done,
 		.ctx = own.ctx,
@@ -84,14 +69,14 @@ enum mr_status mr_await(struct mr_client *client, const char *task_key, int64_t 
 		.task_key = task_key,
 		.from_start = true,
 		.wait_ms = wait_ms,
-		.done = on_done,
+		.done = answer_on_result,
 		.ctx = &answer,
 	};
 	enum mr_status status;
 
 	assert(!client->inside);
 	status = mr_await_async(client, &options, err);
-	return status != MR_OK ? status : await_answer(client, &answer, ret, err);
+	return status != MR_OK ? status : await_result(client, &answer, ret, err);
 }
 
 /* What nobody else was told. */

@@ -14,6 +14,7 @@
 #define SUBMIT_TIMEOUT_MS 30000
 #define POLL_MAX_MS 100
 #define PREFETCH_BYTES (1 << 20)
+#define RECORD_OVERHEAD_BYTES 128
 
 static enum mr_status real_bus(void *ctx, const struct bus_config *config, const struct bus_callbacks *callbacks,
 			       struct bus **ret, struct mr_error *err)
@@ -53,6 +54,21 @@ bool client_take_options(void *to, size_t to_size, const void *from)
 	return true;
 }
 
+void client_hex(char *out, uint64_t value, int digits)
+{
+	for (int i = digits - 1; i >= 0; i--)
+		*out++ = "0123456789abcdef"[value >> (4 * i) & 15];
+}
+
+size_t client_record_bytes(const struct bus_record *record)
+{
+	size_t bytes = record->key.len + record->value.len + RECORD_OVERHEAD_BYTES;
+
+	for (size_t i = 0; i < record->headers.len; i++)
+		bytes += record->headers.items[i].name.len + record->headers.items[i].value.len + 8;
+	return bytes;
+}
+
 /* ---- What the bus tells ---- */
 
 static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t partition, int64_t offset)
@@ -83,6 +99,15 @@ static char *setting(const char *given, const char *variable, const char *def)
 	const char *value = given ? given : getenv(variable);
 
 	return mem_strdup(value && *value ? value : def);
+}
+
+static char *topic(const struct mr_client *client, const char *name)
+{
+	struct buf text = {0};
+
+	buf_printf(&text, "%s%s", client->prefix, name);
+	buf_cstr(&text);
+	return text.data;
 }
 
 static enum mr_status check_options(const struct mr_client_options *options, struct mr_error *err)
@@ -125,15 +150,13 @@ static enum mr_status open_bus(struct mr_client *client, const struct mr_client_
 static enum mr_status init(struct mr_client *client, const struct mr_client_options *options, struct mr_error *err)
 {
 	enum mr_status status = check_options(options, err);
-	struct buf results = {0};
 
 	if (status != MR_OK)
 		return status;
 	client->brokers = setting(options->brokers, "MILLRACE_BROKERS", "127.0.0.1:9092");
 	client->prefix = setting(options->prefix, "MILLRACE_PREFIX", "millrace.");
-	buf_printf(&results, "%sresults", client->prefix);
-	buf_cstr(&results);
-	client->results = results.data;
+	client->results = topic(client, "results");
+	client->control = topic(client, "control");
 	client->max_record_bytes = options->max_input_bytes ? options->max_input_bytes : MAX_RECORD_BYTES;
 	client->max_queue_bytes = options->max_queue_bytes ? options->max_queue_bytes : MAX_QUEUE_BYTES;
 	client->submit_timeout_us = (options->submit_timeout_ms ? options->submit_timeout_ms : SUBMIT_TIMEOUT_MS) * 1000;
@@ -188,6 +211,7 @@ void mr_client_free(struct mr_client *client)
 	free(client->brokers);
 	free(client->prefix);
 	free(client->results);
+	free(client->control);
 	free(client);
 }
 

@@ -25,12 +25,12 @@ struct mr_client {
 	struct client_seams seams;
 	struct bus *bus;
 	struct wire *wire;
-	char *brokers, *prefix, *results;
+	char *brokers, *prefix, *results, *control;
 	char *queue, *topic; /* of the last submission: most have the same */
 	int64_t max_record_bytes;
 	int64_t max_queue_bytes;
 	int64_t submit_timeout_us;
-	uint64_t nonce, counter; /* make run ids */
+	uint64_t nonce, counter; /* make run ids and request ids */
 	struct submissions submissions;
 	struct awaits awaits;
 	struct reader reader;
@@ -48,5 +48,9 @@ enum mr_status client_new(const struct mr_client_options *options, const struct 
 int64_t client_now_us(const struct mr_client *client);
 /* Copies a structure that begins with its size, however old the caller's is; false where the size is not set. */
 bool client_take_options(void *to, size_t to_size, const void *from);
+/* The lowest `digits` of a value. */
+void client_hex(char *out, uint64_t value, int digits);
+/* What a record takes in Kafka: generous, so that a broker's limit is never met by surprise. */
+size_t client_record_bytes(const struct bus_record *record);
 
 #endif

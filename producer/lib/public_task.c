@@ -51,13 +51,13 @@ static enum mr_status check_bounds(const struct mr_task *task, struct mr_error *
 	return MR_OK;
 }
 
-static enum mr_status read_input(const struct mr_payload *input, struct payload *ret, struct mr_error *err)
+enum mr_status public_payload_read(const struct mr_payload *from, const char *field, struct payload *ret, struct mr_error *err)
 {
-	if (!input->data && input->bytes > 0)
-		return mr_error_set(err, MR_EINVAL, "input", "%zu bytes at no address", input->bytes);
-	*ret = (struct payload){{input->data, input->bytes}, bytes_of(input->content_type), BYTES_NONE};
-	if (input->data && bytes_is(ret->content_type, PAYLOAD_JSON) && !wire_is_json(ret->data))
-		return mr_error_set(err, MR_EINVAL, "input", "it is declared application/json but is not one JSON value");
+	if (!from->data && from->bytes > 0)
+		return mr_error_set(err, MR_EINVAL, field, "%zu bytes at no address", from->bytes);
+	*ret = (struct payload){{from->data, from->bytes}, bytes_of(from->content_type), BYTES_NONE};
+	if (from->data && bytes_is(ret->content_type, PAYLOAD_JSON) && !wire_is_json(ret->data))
+		return mr_error_set(err, MR_EINVAL, field, "it is declared application/json but is not one JSON value");
 	return MR_OK;
 }
 
@@ -105,7 +105,8 @@ enum mr_status public_task_read(const struct mr_task *task, struct arena *arena,
 	ret->reply_topic = bytes_of(task->reply_topic);
 	ret->id_reuse_policy = (enum id_reuse_policy)task->id_reuse;
 	ret->id_conflict_policy = (enum id_conflict_policy)task->id_conflict;
-	if ((status = read_input(&task->input, &ret->input, err)) || (status = read_headers(task, arena, ret_headers, err)))
+	if ((status = public_payload_read(&task->input, "input", &ret->input, err)) ||
+	    (status = read_headers(task, arena, ret_headers, err)))
 		return status;
 	/* The place is a field of the caller's here, not of a record. */
 	return task_validate(ret, err) == MR_OK ? MR_OK : err ? (err->code = MR_EINVAL) : MR_EINVAL;

@@ -27,7 +27,7 @@ static void tail(struct mr_client *client, struct await *await, const struct rea
 {
 	await->state = AWAIT_TAILING;
 	await->partition = (int32_t)(partition - client->reader.partitions);
-	await->from_offset = partition->high;
+	await->from_offset = await->since_offset = partition->high;
 	if (await->submission)
 		submissions_placed(client);
 }

@@ -55,10 +55,27 @@ static void tell(struct mr_client *client, struct submission *submission, enum m
 		await_end(client, await, status, NULL, err);
 }
 
+static void explain_command(const struct mr_client *client, const struct submission *submission, enum mr_status status,
+			    struct mr_error *err)
+{
+	if (status == MR_ENOT_FOUND)
+		mr_error_set(err, status, client->control, "there is no such topic; millrace setup creates it");
+	else if (status == MR_EKAFKA)
+		mr_error_set(err, status, client->brokers,
+			     "not known whether Kafka has the command (%s); the same again with its request id is safe",
+			     client->health == MR_OK ? "no acknowledgement" : client->health_text);
+	else
+		mr_error_set(err, status, submission->key, "the command was refused: %s", mr_status_text(status));
+}
+
 static void explain(const struct mr_client *client, const struct submission *submission, enum mr_status status,
 		    struct mr_error *err)
 {
-	if (submission->state == SUBMISSION_HELD)
+	if (submission->is_command)
+		explain_command(client, submission, status, err);
+	else if (status == MR_ECANCELED)
+		mr_error_set(err, status, submission->key, "the task was not sent: canceled by the caller");
+	else if (submission->state == SUBMISSION_HELD)
 		mr_error_set(err, status, client->brokers, "the task was not sent: %s",
 			     client->health == MR_OK
 				     ? "Kafka did not tell where the results end; is the topic there? (millrace setup)"
@@ -96,6 +113,25 @@ void submissions_on_delivered(struct mr_client *client, struct submission *submi
 		fail(client, submission, status);
 	}
 	free(submission);
+}
+
+/* ---- New ones ---- */
+
+struct submission *submission_new(struct bytes key, mr_submitted_fn *submitted, void *ctx)
+{
+	struct submission *submission = mem_alloc(sizeof(*submission) + key.len + 1);
+
+	memcpy(submission->key, key.data, key.len);
+	submission->submitted = submitted;
+	submission->ctx = ctx;
+	return submission;
+}
+
+enum mr_status submissions_full(const struct mr_client *client, struct mr_error *err)
+{
+	return mr_error_set(err, MR_EFULL, "max_queue_bytes",
+			    "unacknowledged submissions reach %lld bytes; try again after mr_client_wait",
+			    (long long)client->max_queue_bytes);
 }
 
 /* ---- Held ones ---- */
@@ -167,9 +203,12 @@ static bool send_held(struct mr_client *client, struct submission *submission)
 	return true;
 }
 
+/* One that is being canceled is not sent any more. */
 static bool is_placed(const struct submission *submission)
 {
-	return !submission->await || submission->await->state != AWAIT_PLACING;
+	const struct await *await = submission->await;
+
+	return !await || (await->state != AWAIT_PLACING && !await->canceled);
 }
 
 static void send_all_held(struct mr_client *client)
@@ -187,6 +226,13 @@ static void send_all_held(struct mr_client *client)
 		}
 		submission = next;
 	}
+}
+
+void submissions_drop(struct mr_client *client, struct submission *submission)
+{
+	assert(submission->state == SUBMISSION_HELD);
+	fail(client, submission, MR_ECANCELED);
+	free(submission);
 }
 
 void submissions_placed(struct mr_client *client)

@@ -6,7 +6,7 @@
 #include "millrace/client.h"
 
 /*
- * Tasks on their way to Kafka.
+ * Tasks, and commands to tasks, on their way to Kafka.
  *
  *   HELD (until the reader stands, so that no result can be missed) --sent--> SENT --acknowledged or failed--> told
  *   HELD, SENT --submit_timeout_ms--> told; what was sent stays LATE until the bus lets go of it
@@ -29,6 +29,7 @@ struct submission {
 	int64_t deadline_us;
 	mr_submitted_fn *submitted;
 	void *ctx;
+	bool is_command;
 	char key[];
 };
 
@@ -45,10 +46,15 @@ struct submissions {
 	bool may_send; /* one of `held` has become ready, or the bus was full */
 };
 
+struct submission *submission_new(struct bytes key, mr_submitted_fn *submitted, void *ctx);
 /* Takes a new one over, and copies the record; where the status is not MR_OK, it stays the caller's. MR_EFULL: the bound is
  * reached. */
 enum mr_status submissions_send(struct mr_client *client, struct submission *submission, const struct bus_record *record);
 enum mr_status submissions_hold(struct mr_client *client, struct submission *submission, const struct bus_record *record);
+/* MR_EFULL in words. */
+enum mr_status submissions_full(const struct mr_client *client, struct mr_error *err);
+/* Ends one that is HELD: it was canceled and is not sent. Not inside a callback. */
+void submissions_drop(struct mr_client *client, struct submission *submission);
 /* An await of this submission has been placed: it may be sent. */
 void submissions_placed(struct mr_client *client);
 /* The bus tells what became of a record. */

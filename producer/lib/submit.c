@@ -7,23 +7,13 @@
 #include "lib/client_impl.h"
 #include "lib/public_task.h"
 
-/* What a record takes beside its bytes: generous, so that a broker's limit of 1 MiB is never met by surprise. */
-#define RECORD_OVERHEAD_BYTES 128
 #define RUN_BYTES 24
-
-static char *hex(char *p, uint64_t value, int digits)
-{
-	for (int i = digits - 1; i >= 0; i--)
-		*p++ = "0123456789abcdef"[value >> (4 * i) & 15];
-	return p;
-}
 
 /* Random once a client, and then counted: unique, and nobody has to guess it. */
 static struct bytes make_run(struct mr_client *client, char buffer[RUN_BYTES])
 {
-	char *p = hex(buffer, client->nonce, 16);
-
-	hex(p, client->counter++, RUN_BYTES - 16);
+	client_hex(buffer, client->nonce, 16);
+	client_hex(buffer + 16, client->counter++, RUN_BYTES - 16);
 	return (struct bytes){buffer, RUN_BYTES};
 }
 
@@ -60,15 +50,6 @@ static enum mr_status too_large(size_t input_bytes, size_t record_bytes, int64_t
 		input_bytes, record_bytes, (long long)max);
 }
 
-static size_t record_bytes(const struct bus_record *record)
-{
-	size_t bytes = record->key.len + record->value.len + RECORD_OVERHEAD_BYTES;
-
-	for (size_t i = 0; i < record->headers.len; i++)
-		bytes += record->headers.items[i].name.len + record->headers.items[i].value.len + 8;
-	return bytes;
-}
-
 /* The record lives in the scratch memory of the client. */
 static enum mr_status make_record(struct mr_client *client, const struct mr_task *from, char run[RUN_BYTES], struct task *task,
 				  struct bus_record *ret, struct mr_error *err)
@@ -90,19 +71,9 @@ static enum mr_status make_record(struct mr_client *client, const struct mr_task
 	ret->partition = BUS_BY_KEY;
 	ret->key = task_key(task, BYTES_NONE, &client->scratch);
 	ret->value = buf_bytes(&client->value);
-	if (record_bytes(ret) > (size_t)client->max_record_bytes)
-		return too_large(from->input.bytes, record_bytes(ret), client->max_record_bytes, err);
+	if (client_record_bytes(ret) > (size_t)client->max_record_bytes)
+		return too_large(from->input.bytes, client_record_bytes(ret), client->max_record_bytes, err);
 	return MR_OK;
-}
-
-static struct submission *submission_new(struct bytes key, const struct mr_submit_options *options)
-{
-	struct submission *submission = mem_alloc(sizeof(*submission) + key.len + 1);
-
-	memcpy(submission->key, key.data, key.len);
-	submission->submitted = options->submitted;
-	submission->ctx = options->ctx;
-	return submission;
 }
 
 /* A run of its own, unless it may join another one or get another one's result. */
@@ -118,6 +89,8 @@ static void add_await(struct mr_client *client, struct submission *submission, c
 		.key = key,
 		.run_id = only_own_run(task) ? task->run_id : BYTES_NONE,
 		.own_run = task->run_id,
+		.joins = task->id_reuse_policy != REUSE_RETURN_EXISTING && !only_own_run(task),
+		.cancellation = options->cancellation_type,
 		.deadline_us = options->wait_ms > 0 ? now_us + options->wait_ms * 1000 : INT64_MAX,
 		.done = options->done,
 		.ctx = options->ctx,
@@ -127,13 +100,6 @@ static void add_await(struct mr_client *client, struct submission *submission, c
 	await->submission = submission;
 	submission->await = await;
 	reader_place(client, await);
-}
-
-static enum mr_status queue_full(const struct mr_client *client, struct mr_error *err)
-{
-	return mr_error_set(err, MR_EFULL, "max_queue_bytes",
-			    "unacknowledged submissions reach %lld bytes; try again after mr_client_wait",
-			    (long long)client->max_queue_bytes);
 }
 
 static enum mr_status submit(struct mr_client *client, const struct mr_task *from, const struct mr_submit_options *options,
@@ -147,14 +113,14 @@ static enum mr_status submit(struct mr_client *client, const struct mr_task *fro
 	if (status != MR_OK)
 		return status;
 	int64_t now_us = client_now_us(client);
-	struct submission *submission = submission_new(record.key, options);
+	struct submission *submission = submission_new(record.key, options->submitted, options->ctx);
 	submission->deadline_us = now_us + client->submit_timeout_us;
 	bool now = !options->done || reader_is_reading(&client->reader, record.key);
 	status = now ? submissions_send(client, submission, &record) : submissions_hold(client, submission, &record);
 	if (status != MR_OK) {
 		free(submission);
 		if (status == MR_EFULL)
-			return queue_full(client, err);
+			return submissions_full(client, err);
 		return mr_error_set(err, status, record.topic, "Kafka takes no task: %s", mr_status_text(status));
 	}
 	if (options->done)
@@ -178,5 +144,7 @@ enum mr_status mr_submit(struct mr_client *client, const struct mr_task *task, c
 		return mr_error_set(err, MR_EINVAL, "size", "must be sizeof(struct mr_submit_options)");
 	if (own.wait_ms < 0 || own.wait_ms > TASK_DURATION_MAX_MS)
 		return mr_error_set(err, MR_EINVAL, "wait_ms", "must be from 0 to %lld", (long long)TASK_DURATION_MAX_MS);
+	if ((unsigned)own.cancellation_type > MR_ABANDON)
+		return mr_error_set(err, MR_EINVAL, "cancellation_type", "one of enum mr_cancellation_type is accepted");
 	return submit(client, &copy, &own, ret_key, err);
 }

@@ -289,7 +289,8 @@ enum mr_status world_submit_task(struct world *world, const struct mr_task *task
 					    .submitted = on_submitted,
 					    .done = await ? on_done : NULL,
 					    .ctx = world,
-					    .wait_ms = wait_ms};
+					    .wait_ms = wait_ms,
+					    .cancellation_type = world->cancellation};
 
 	return mr_submit(world->client, task, &options, NULL, &world->err);
 }
@@ -309,9 +310,17 @@ enum mr_status world_await(struct world *world, const char *key, bool from_start
 					   .existing_only = existing_only,
 					   .wait_ms = wait_ms,
 					   .done = on_done,
-					   .ctx = world};
+					   .ctx = world,
+					   .cancellation_type = world->cancellation};
 
 	return mr_await_async(world->client, &options, &world->err);
+}
+
+enum mr_status world_command(struct world *world, const struct mr_command *command)
+{
+	struct mr_command_options options = {.size = sizeof(options), .done = on_submitted, .ctx = world};
+
+	return mr_command_async(world->client, command, &options, NULL, &world->err);
 }
 
 /* ---- What Kafka does ---- */
@@ -358,6 +367,14 @@ const char *world_sent_run(struct world *world, struct arena *arena)
 
 	assert_int_equal(wire_decode_task(world->client->wire, world_sent_value(world), arena, &task, &has_key, NULL), MR_OK);
 	return arena_copy(arena, task.run_id).data;
+}
+
+struct control world_sent_command(struct world *world, struct arena *arena)
+{
+	struct control control;
+
+	assert_int_equal(wire_decode_control(world->client->wire, world_sent_value(world), arena, &control, &world->err), MR_OK);
+	return control;
 }
 
 static struct world_message *message_new(struct world *world, const char *key, int64_t offset, const char *value)

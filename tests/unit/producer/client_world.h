@@ -31,9 +31,10 @@ struct world {
 	struct bus_partition asked[WORLD_SHARDS];
 	size_t n_asked;
 	struct buf notes;
-	struct mr_result *result;             /* of the last MR_OK; freed with the world */
-	struct mr_error err;                  /* of the last failure told */
-	void (*on_done)(struct world *world); /* called inside the callback of an await */
+	struct mr_result *result;               /* of the last MR_OK; freed with the world */
+	struct mr_error err;                    /* of the last failure told */
+	void (*on_done)(struct world *world);   /* called inside the callback of an await */
+	enum mr_cancellation_type cancellation; /* of what is submitted and awaited from now on */
 };
 
 struct world *world_new(void);
@@ -45,6 +46,9 @@ enum mr_status world_submit(struct world *world, const char *key, bool await, in
 enum mr_status world_submit_task(struct world *world, const struct mr_task *task, bool await, int64_t wait_ms);
 struct mr_task world_task(const char *key);
 enum mr_status world_await(struct world *world, const char *key, bool from_start, bool existing_only, int64_t wait_ms);
+enum mr_status world_command(struct world *world, const struct mr_command *command);
+/* The value of the record sent last as a command; borrowed from the arena. */
+struct control world_sent_command(struct world *world, struct arena *arena);
 /* The bus answers the question for ends, with the same for all; negative: it could not be told. */
 void world_answer_ends(struct world *world, int64_t end);
 /* The oldest record sent is acknowledged, or not. */
