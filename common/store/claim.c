@@ -46,7 +46,7 @@ static enum claim_verdict verdict_of(char letter)
 	}
 }
 
-static bool answer_from_record(struct store *store, struct bytes text, struct claim_answer *answer)
+static bool answer_from_record(struct store *store, struct bytes text, int64_t now_ms, struct claim_answer *answer)
 {
 	struct record record;
 
@@ -57,11 +57,15 @@ static bool answer_from_record(struct store *store, struct bytes text, struct cl
 	answer->attempt = record.attempt;
 	answer->lost = record.lost;
 	answer->journalled = record.journalled;
+	answer->terminated = record.terminate_requested;
 	answer->started_at_ms = record.started_at_ms;
+	/* What has changed comes with the next dispatch, which is due at once; a pause ends when it is told to. */
+	if (answer->verdict == CLAIM_HOLD)
+		answer->hold_until_ms = record.pause_requested ? 0 : now_ms;
 	return answer->verdict != CLAIM_FINISHED || publication_parse(record.publication, &store->arena, &answer->publication);
 }
 
-static bool answer_one(struct store *store, const struct call *call, size_t at, char letter, struct bytes record,
+static bool answer_one(struct store *store, const struct call *call, size_t at, char letter, struct bytes record, int64_t now_ms,
 		       struct claim_answer *answer)
 {
 	const struct call_claim *fresh = &call->claims[at];
@@ -69,7 +73,7 @@ static bool answer_one(struct store *store, const struct call *call, size_t at, 
 	answer->verdict = verdict_of(letter);
 	answer->reject_running = letter == 'J';
 	if (letter >= 'A' && letter <= 'Z')
-		return answer_from_record(store, record, answer);
+		return answer_from_record(store, record, now_ms, answer);
 	answer->run_id = (struct bytes){call->request.data + fresh->run_at, fresh->run_len};
 	answer->epoch = fresh->epoch;
 	answer->attempt = fresh->attempt;
@@ -93,7 +97,7 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 		bool capital = letter >= 'A' && letter <= 'Z';
 
 		if (!answer_one(store, call, i, letter, capital ? reply_bytes(reply, next_record) : BYTES_NONE,
-				&answers[call->order[i]])) {
+				reply_int(reply, 0, 0), &answers[call->order[i]])) {
 			call->done.claim(call->ctx, MR_EREDIS, NULL, 0);
 			return;
 		}

@@ -2,10 +2,15 @@
 
 /* Due timers and the outbox: fire, sweep. */
 
-#include "store/record.h"
+#include "store/found.h"
 #include "store/store_impl.h"
 
-static struct fired fired_of(struct bytes key, const struct record *record, int64_t due_ms)
+static struct bytes or_none(struct bytes text)
+{
+	return text.len ? text : BYTES_NONE;
+}
+
+static struct fired fired_of(struct bytes key, const struct record *record, int64_t due_ms, struct bytes options)
 {
 	return (struct fired){
 		.key = key,
@@ -15,6 +20,7 @@ static struct fired fired_of(struct bytes key, const struct record *record, int6
 		.due_ms = due_ms,
 		.journal_offset = record->journal_offset,
 		.replies = record->replies,
+		.options = or_none(options),
 	};
 }
 
@@ -23,19 +29,23 @@ static bool limit_ok(const struct store *store, int shard, int limit)
 	return store_shard_ok(store, shard) && limit >= 1 && limit <= STORE_BATCH_MAX;
 }
 
-/* ---- fire: {now_ms, 'k', lowest score left, three a task: key, record S, due_ms} ---- */
+/* ---- fire: {now_ms, 'k', lowest score left, four a task: key, record S, due_ms, options} ---- */
+
+#define FIRE_ELEMENTS 4
 
 static void fire_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
 {
 	status = reply_outcome(status, reply);
-	size_t n = status == MR_OK && reply->elements >= 3 ? (reply->elements - 3) / 3 : 0;
+	size_t n = status == MR_OK && reply->elements >= 3 ? (reply->elements - 3) / FIRE_ELEMENTS : 0;
 	struct fired *fired = arena_alloc(&store->arena, (n + 1) * sizeof(*fired));
 
 	for (size_t i = 0; i < n && status == MR_OK; i++) {
+		size_t at = 3 + FIRE_ELEMENTS * i;
 		struct record record;
 
-		if (record_parse(reply_bytes(reply, 3 + 3 * i + 1), &record))
-			fired[i] = fired_of(reply_bytes(reply, 3 + 3 * i), &record, reply_int(reply, 3 + 3 * i + 2, -1));
+		if (record_parse(reply_bytes(reply, at + 1), &record))
+			fired[i] = fired_of(reply_bytes(reply, at), &record, reply_int(reply, at + 2, -1),
+					    reply_bytes(reply, at + 3));
 		else
 			status = MR_EREDIS;
 	}
@@ -63,26 +73,45 @@ enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, in
 	return store_submit(store, call);
 }
 
-/* ---- sweep: {now_ms, 'k', two a task: key, record S or F} ---- */
+/* ---- sweep: {now_ms, 'k', six a task: key, is it to be ended, options, and how it was found} ---- */
 
-static bool swept_parse(struct store *store, struct bytes key, struct bytes text, struct swept *ret)
+#define SWEEP_ELEMENTS (3 + FOUND_ELEMENTS)
+
+static bool swept_end(struct store *store, const redisReply *reply, size_t at, struct swept *ret)
 {
+	struct found_task *found = arena_alloc(&store->arena, sizeof(*found));
+
+	found->key = ret->key;
+	if (!found_view(store, reply, at, &found->view))
+		return false;
+	found->view.shard_ready = true;
+	ret->end = found;
+	return true;
+}
+
+static bool swept_parse(struct store *store, const redisReply *reply, size_t at, struct swept *ret)
+{
+	struct bytes text = reply_bytes(reply, at + 3);
 	struct record record;
 
+	*ret = (struct swept){.key = reply_bytes(reply, at)};
+	if (reply_letter(reply, at + 1) == '1')
+		return swept_end(store, reply, at + 3, ret);
 	if (!record_parse(text, &record))
 		return false;
-	*ret = (struct swept){.key = key, .finished = record.state == 'F', .dispatch = fired_of(key, &record, -1)};
+	ret->finished = record.state == 'F';
+	ret->dispatch = fired_of(ret->key, &record, -1, reply_bytes(reply, at + 2));
 	return !ret->finished || publication_parse(record.publication, &store->arena, &ret->publication);
 }
 
 static void sweep_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
 {
 	status = reply_outcome(status, reply);
-	size_t n = status == MR_OK ? (reply->elements - 2) / 2 : 0;
+	size_t n = status == MR_OK ? (reply->elements - 2) / SWEEP_ELEMENTS : 0;
 	struct swept *swept = arena_alloc(&store->arena, (n + 1) * sizeof(*swept));
 
 	for (size_t i = 0; i < n && status == MR_OK; i++) {
-		if (!swept_parse(store, reply_bytes(reply, 2 + 2 * i), reply_bytes(reply, 3 + 2 * i), &swept[i]))
+		if (!swept_parse(store, reply, 2 + SWEEP_ELEMENTS * i, &swept[i]))
 			status = MR_EREDIS;
 	}
 	call->done.sweep(call->ctx, status, status == MR_OK ? swept : NULL, status == MR_OK ? n : 0);

@@ -4,7 +4,6 @@
 #include <assert.h>
 
 #define FIELDS_MAX 12
-#define REPLY_SEPARATOR '\36'
 #define REPLY_KEY_SEPARATOR '\37'
 
 bool record_text_ok(struct bytes text)
@@ -324,7 +323,7 @@ bool store_replies_next(struct bytes *replies, struct bytes *ret_topic, struct b
 {
 	if (replies->len == 0)
 		return false;
-	const char *end = memchr(replies->data, REPLY_SEPARATOR, replies->len);
+	const char *end = memchr(replies->data, RECORD_SEPARATOR, replies->len);
 	struct bytes one = {replies->data, end ? (size_t)(end - replies->data) : replies->len};
 	size_t taken = one.len + (end != NULL);
 

@@ -8,6 +8,9 @@
 
 /* The text of task records (store.h has the layout; scripts/_record.lua is the other side). */
 
+/* Between the texts of a list in one field. */
+#define RECORD_SEPARATOR '\36'
+
 struct record {
 	char state; /* R S B W M F; 0: no record */
 	struct bytes run_id;

@@ -15,6 +15,9 @@
 --@include _time.lua
 --@include _marker.lua
 --@include _record.lua
+--@include _beside.lua
+--@include _wheel.lua
+--@include _closed.lua
 local REUSE_ALLOW, REUSE_ALLOW_FAILED, REUSE_REJECT = '1', '2', '3'
 local STATUS_COMPLETED = '0'
 local REPLIES_MAX = 8
@@ -99,11 +102,11 @@ end
 -- Attempt n of an owner that is dead.
 local function lost_attempt(key, want, ask, f)
 	local flags = f[11]
-	if has_flag(flags, 'c') then
+	if has_flag(flags, 'c') or has_flag(flags, 't') then
 		return 'C', take(key, want, f, f[4], f[9], flags)
 	end
 	local max, attempt, first = tonumber(ask[1]), tonumber(f[4]), tonumber(f[9]) == 0
-	local held = has_flag(flags, 'p') or has_flag(flags, 'l')
+	local held = has_flag(flags, 'p') or has_flag(flags, 'r') or has_flag(flags, 'l')
 	if ask[4] == '1' and first and (max == 0 or attempt < max) and not held then
 		return 'R', take(key, want, f, attempt + 1, 1, flags)
 	end
@@ -115,14 +118,15 @@ end
 
 local function started(key, want, ask, f, state, leases)
 	if f[5] == want[5] then
-		return has_flag(f[11], 'l') and 'L' or has_flag(f[11], 'c') and 'C' or 'R', state
+		local ends = has_flag(f[11], 'c') or has_flag(f[11], 't')
+		return has_flag(f[11], 'l') and 'L' or ends and 'C' or 'R', state
 	end
 	if f[7] ~= want[7] then
 		return other_record(key, want, ask, f), state
 	end
-	-- The very record again: kept as long as its owner lives, because a loss of the owner is found by asking for it. An attempt
-	-- without an owner is in the journal, and ends by its timers only.
-	if f[6] == '' then
+	-- The very record again: kept as long as its owner lives, because a loss of the owner is found by asking for it. The journal
+	-- has an attempt that is parked: its end comes from its worker, or from the scheduler.
+	if f[6] == '' or has_flag(f[11], 'k') then
 		return 'B', state
 	end
 	if redis.call('HEXISTS', leases, f[6]) == 1 then
@@ -131,18 +135,38 @@ local function started(key, want, ask, f, state, leases)
 	return lost_attempt(key, want, ask, f)
 end
 
+-- What commands have said of an attempt that is to start.
+local function told(f)
+	if has_flag(f[8], 'c') or has_flag(f[8], 't') then
+		return 'C'
+	end
+	return (has_flag(f[8], 'p') or has_flag(f[8], 'u')) and 'H' or 'R'
+end
+
 local function scheduled(key, want, ask, f, state)
 	local same = f[5] ~= '' and f[5] == want[7]
 	if not same and (want[2] ~= f[2] or compare(want[3], want[4], f[3], f[4]) ~= 0) then
 		return other_record(key, want, ask, f), state
 	end
-	if has_flag(f[8], 'c') then
-		return 'C', take(key, want, f, f[4], f[7], f[8])
-	end
-	if has_flag(f[8], 'p') then
+	local verdict = told(f)
+	if verdict == 'H' then
 		return 'H', state
 	end
-	return 'R', take(key, want, f, f[4], f[7], f[8])
+	return verdict, take(key, want, f, f[4], f[7], f[8])
+end
+
+-- A task of which only commands were known. What they said of another run is forgotten when the task ends.
+local function marked(key, want, f, state)
+	if is_late(want) then
+		return 'S', state
+	end
+	local fits = f[2] == '' or f[2] == want[2]
+	local verdict = fits and told(f) or 'R'
+	f[2] = want[2]
+	if verdict == 'H' then
+		return 'H', join(f)
+	end
+	return verdict, take(key, want, f, f[4], f[7], fits and f[8] or 'e')
 end
 
 local function closed(key, i, want, ask, f, state)
@@ -160,6 +184,7 @@ local function closed(key, i, want, ask, f, state)
 		if f[8] == '1' then
 			return 'W', head_of(state) -- the result of the old run is not published yet
 		end
+		lay_aside(key, state, f)
 		redis.call('SET', key, A[4 + i])
 		return 'R', A[4 + i]
 	end
@@ -168,12 +193,20 @@ end
 
 local function decide(i, key, state, leases)
 	local want, ask, f = split(A[4 + i]), options(i), fields_of(state)
+	if f[2] ~= want[2] and f[1] ~= 'M' and not is_late(want) then
+		local result = redis.call('GET', closed_key(key, want[2]))
+		if result then
+			return 'F', result
+		end
+	end
 	if f[1] == 'F' then
 		return closed(key, i, want, ask, f, state)
 	elseif f[1] == 'R' then
 		return started(key, want, ask, f, state, leases)
 	elseif f[1] == 'S' then
 		return scheduled(key, want, ask, f, state)
+	elseif f[1] == 'M' then
+		return marked(key, want, f, state)
 	end
 	return other_record(key, want, ask, f), state
 end

@@ -9,6 +9,7 @@
 -- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very token.
 --@include _time.lua
 --@include _record.lua
+--@include _beside.lua
 --@include _wheel.lua
 local K, A = KEYS, ARGV
 local outbox_marks = A[2]
@@ -17,7 +18,9 @@ local now = time_ms()
 
 -- The record of the token decides; `mine` are the fields of F.
 local function is_stale(f, mine)
-	if f[2] ~= mine[2] then
+	if f[1] == 'M' then
+		return false
+	elseif f[2] ~= mine[2] then
 		return true
 	end
 	local order = compare(f[3], f[4], mine[3], mine[4])
@@ -40,6 +43,7 @@ local function judge(key, final, outbox)
 	if is_stale(f, mine) then
 		return 's'
 	end
+	forget(key, f)
 	local replies = replies_of(f)
 	outbox = outbox or journalled_of(f) ~= ''
 	mine[8], mine[9] = outbox and '1' or '0', replies

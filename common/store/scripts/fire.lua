@@ -3,11 +3,12 @@
 -- acknowledged. Never early: by the record's own due time and this server's clock.
 -- KEYS: 1 marker, 2 backoff set, 3 outbox, 4 the prefix of task keys
 -- ARGV: 1 nonce, 2 limit
--- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', three a task: task key, record S,
--- due_ms...}
+-- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', lowest score left or '', four a task: task key, record S,
+-- due_ms, options...}
 --@include _time.lua
 --@include _marker.lua
 --@include _record.lua
+--@include _beside.lua
 local MARKER, BACKOFF, OUTBOX, PREFIX = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = time_ms()
 
@@ -16,19 +17,26 @@ if not ready_under(MARKER, ARGV[1]) then
 end
 
 local answer, records, outboxed, done = {now, 'k', ''}, {}, {}, {}
+-- What a command holds or ends does not start by time.
+local function is_due_by_time(f)
+	return (f[1] == 'B' or f[1] == 'W') and tonumber(f[5]) >= 0 and not has_flag(f[8], 'p') and not is_to_end(f)
+end
+
 local function fire(name, state)
 	local f = state and fields_of(state)
-	if not f or (f[1] ~= 'B' and f[1] ~= 'W') or tonumber(f[5]) < 0 then
+	if not f or not is_due_by_time(f) then
 		done[#done + 1] = name
 	elseif tonumber(f[5]) > now then
 		redis.call('ZADD', BACKOFF, f[5], name)
 	else
-		local record = join({'S', f[2], f[3], f[4], '', f[6], f[7], f[8], f[9]})
+		-- The dispatch carries what has changed.
+		local flags = string.gsub(f[8], 'u', '')
+		local record = join({'S', f[2], f[3], f[4], '', f[6], f[7], flags, f[9]})
 		records[#records + 1], records[#records + 2] = PREFIX .. name, record
 		outboxed[#outboxed + 1], outboxed[#outboxed + 2] = now, name
 		done[#done + 1] = name
 		local n = #answer
-		answer[n + 1], answer[n + 2], answer[n + 3] = name, record, f[5]
+		answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = name, record, f[5], options_for(PREFIX .. name, f)
 	end
 end
 

@@ -5,6 +5,7 @@
 -- Returns {now_ms}
 --@include _time.lua
 --@include _record.lua
+--@include _beside.lua
 -- The first fields of F lie within this, whatever the size of the publication.
 local HEAD_BYTES = 2048
 
@@ -23,7 +24,8 @@ for i = 1, #ARGV do
 		if f[1] == 'F' and f[2] == want[1] then
 			confirm(key, outbox, f, want[5])
 		end
-	elseif (f[1] == 'S' or f[1] == 'R') and f[2] == want[1] and compare(f[3], f[4], want[2], want[3]) == 0 then
+	elseif (f[1] == 'S' or f[1] == 'R') and f[2] == want[1] and compare(f[3], f[4], want[2], want[3]) == 0
+		and not is_to_end(f) then
 		redis.call('ZREM', outbox, want[5])
 	end
 end

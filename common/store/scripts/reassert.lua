@@ -6,14 +6,28 @@
 -- Returns {now_ms}
 --@include _time.lua
 --@include _record.lua
+--@include _beside.lua
 
 -- A token proves that its attempt was given out: a state that waits for that attempt, or for one before, is from the past.
 local function wins(mine, f)
-	if f[1] == 'F' or f[2] ~= mine[2] then
+	if f[1] == 'M' then
+		return true
+	elseif f[1] == 'F' or f[2] ~= mine[2] then
 		return false
 	end
 	local order = compare(mine[3], mine[4], f[3], f[4])
 	return order > 0 or (order == 0 and f[1] ~= 'R')
+end
+
+-- What commands have said, where it was said of this run.
+local function kept_flags(f, mine)
+	local fits, flags = f[2] == mine[2] or f[2] == '', ''
+	for _, flag in ipairs({'c', 't', 'p', 'r', 'e'}) do
+		if has_flag(flags_of(f), flag) and (fits or flag == 'e') then
+			flags = flags .. flag
+		end
+	end
+	return flags
 end
 
 for i = 1, #KEYS / 2 do
@@ -24,10 +38,11 @@ for i = 1, #KEYS / 2 do
 	else
 		local f, mine = fields_of(state), split(record)
 		if wins(mine, f) then
-			mine[12] = replies_of(f)
+			mine[11], mine[12] = kept_flags(f, mine), replies_of(f)
 			if mine[10] == '' or mine[10] == 'j' then
 				mine[10] = journalled_of(f) ~= '' and journalled_of(f) or mine[10]
 			end
+			leave(key, f)
 			redis.call('SET', key, join(mine))
 			redis.call('ZREM', backoff, name)
 		end

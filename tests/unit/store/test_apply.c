@@ -34,6 +34,7 @@ struct apply_row {
 	const char *flags; /* of the record */
 	int64_t offset;    /* 0: 50 */
 	bool cleared;      /* the outbox entry must be gone; a timer must be there where a record waits */
+	bool kept;         /* a task that waits has no timer */
 };
 
 /* A record of run "run", due 1000, offset 50, lost 1, nonce n, worker w1, record "rec", started at 5. */
@@ -41,16 +42,20 @@ static const struct apply_row rows[] = {
 	{"a backoff without state", NULL, JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE, .after = "B|run|0|2|1000|50|1||",
 	 .cleared = true},
 	{"a start without state restores the claim", NULL, JOURNAL_STARTED, 0, 1, .verdict = APPLY_DONE,
-	 .after = "R|run|0|1|n|w1|rec|5|1|50||", .cleared = true},
+	 .after = "R|run|0|1|n|w1|rec|5|1|50|k|", .cleared = true},
 	{"a wait without state", NULL, JOURNAL_WAITING, 0, 1, .verdict = APPLY_DONE, .after = "W|run|0|1|1000|50|1||",
 	 .cleared = true},
-	{"flags come along", NULL, JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE, .after = "B|run|0|2|1000|50|1|cp|",
-	 .flags = "cp", .cleared = true},
+	{"a cancel comes along and ends what waits", NULL, JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_END,
+	 .after = "B|run|0|2|1000|50|1|c|", .flags = "c", .kept = true},
+	{"a pause comes along and holds what waits", NULL, JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE,
+	 .after = "B|run|0|2|1000|50|1|p|", .flags = "p", .kept = true},
 
 	{"a backoff after its attempt", "R|run|0|1|x|w2|rec|5|0|||", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE,
 	 .after = "B|run|0|2|1000|50|1||", .cleared = true},
-	{"a backoff keeps flags and replies", "R|run|0|1|x|w2|rec|5|0||lc|a=b", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE,
-	 .after = "B|run|0|2|1000|50|1|c|a=b", .cleared = true},
+	{"a backoff keeps replies and what was told", "R|run|0|1|x|w2|rec|5|0||lp|a=b", JOURNAL_BACKOFF, 0, 2,
+	 .verdict = APPLY_DONE, .after = "B|run|0|2|1000|50|1|p|a=b", .kept = true},
+	{"a backoff of what is canceled ends it", "R|run|0|1|x|w2|rec|5|0||lc|a=b", JOURNAL_BACKOFF, 0, 2,
+	 .verdict = APPLY_END, .after = "B|run|0|2|1000|50|1|c|a=b", .kept = true},
 	{"a backoff of the attempt that runs", "R|run|0|2|x|w2|rec|5|0|40||", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_STALE},
 	{"a late backoff is remembered for its tombstone", "R|run|0|2|x|w2|rec|5|0|||", JOURNAL_BACKOFF, 0, 2,
 	 .verdict = APPLY_STALE, .after = "R|run|0|2|x|w2|rec|5|0|50||"},
@@ -60,15 +65,15 @@ static const struct apply_row rows[] = {
 	 .after = "B|run|1|1|1000|50|1||", .cleared = true},
 	{"a backoff of another run", "R|other|0|1|x|w2|rec|5|0|||", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_STALE},
 	{"its own start", "R|run|0|1|n|w1|rec|5|0|||", JOURNAL_STARTED, 0, 1, .verdict = APPLY_DONE,
-	 .after = "R|run|0|1|n|w1|rec|5|0|50||"},
+	 .after = "R|run|0|1|n|w1|rec|5|0|50|k|"},
 	{"its own start when the offset is not known", "R|run|0|1|n|w1|rec|5|0|j||", JOURNAL_STARTED, 0, 1, .verdict = APPLY_DONE,
-	 .after = "R|run|0|1|n|w1|rec|5|0|50||"},
+	 .after = "R|run|0|1|n|w1|rec|5|0|50|k|"},
 	{"the start of an owner that lost the attempt", "R|run|0|1|x|w2|rec|5|0|||", JOURNAL_STARTED, 0, 1,
 	 .verdict = APPLY_STALE, .after = "R|run|0|1|x|w2|rec|5|0|50||"},
 	{"the start of a lost attempt", "R|run|0|2|x|w2|rec|5|1|||", JOURNAL_STARTED, 0, 1, .verdict = APPLY_STALE,
 	 .after = "R|run|0|2|x|w2|rec|5|1|50||"},
 	{"a later start than Redis knows", "R|run|0|1|x|w2|rec|5|0|||a=b", JOURNAL_STARTED, 0, 2, .verdict = APPLY_DONE,
-	 .after = "R|run|0|2|n|w1|rec|5|1|50||a=b", .cleared = true},
+	 .after = "R|run|0|2|n|w1|rec|5|1|50|k|a=b", .cleared = true},
 	{"a wait of the attempt that runs", "R|run|0|1|x|w2|rec|5|0|40||", JOURNAL_WAITING, 0, 1, .verdict = APPLY_STALE},
 	{"a wait of the next attempt", "R|run|0|1|x|w2|rec|5|0|40||", JOURNAL_WAITING, 0, 2, .verdict = APPLY_DONE,
 	 .after = "W|run|0|2|1000|50|1||", .cleared = true},
@@ -79,9 +84,13 @@ static const struct apply_row rows[] = {
 	{"a backoff after the scheduled attempt", "S|run|0|2||40|0||", JOURNAL_BACKOFF, 0, 3, .verdict = APPLY_DONE,
 	 .after = "B|run|0|3|1000|50|1||", .cleared = true},
 	{"a start of the scheduled attempt", "S|run|0|2||40|0||a=b", JOURNAL_STARTED, 0, 2, .verdict = APPLY_DONE,
-	 .after = "R|run|0|2|n|w1|rec|5|1|50||a=b", .cleared = true},
+	 .after = "R|run|0|2|n|w1|rec|5|1|50|k|a=b", .cleared = true},
 	{"a start of an attempt before the scheduled one", "S|run|0|2||40|0||", JOURNAL_STARTED, 0, 1, .verdict = APPLY_STALE},
-	{"a wait of the scheduled attempt", "S|run|0|2||40|0||", JOURNAL_WAITING, 0, 2, .verdict = APPLY_STALE},
+	{"a wait of the scheduled attempt gives it back", "S|run|0|2||40|0||", JOURNAL_WAITING, 0, 2, .verdict = APPLY_DONE,
+	 .after = "W|run|0|2|1000|50|1||", .cleared = true},
+	{"a wait of a released attempt gives it back", "S|run|0|1|rec||0||", JOURNAL_WAITING, 0, 1, .verdict = APPLY_DONE,
+	 .after = "W|run|0|1|1000|50|1||", .cleared = true},
+	{"the wait that was dispatched", "S|run|0|2||50|0||", JOURNAL_WAITING, 0, 2, .verdict = APPLY_STALE},
 
 	{"the same backoff again", "B|run|0|2|1000|50|1||", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE},
 	{"the backoff written anew", "B|run|0|2|900|40|0||a=b", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_DONE,
@@ -91,7 +100,7 @@ static const struct apply_row rows[] = {
 	 .after = "B|run|0|3|1000|50|1||", .cleared = true},
 	{"the backoff before", "B|run|0|3|900|40|0||", JOURNAL_BACKOFF, 0, 2, .verdict = APPLY_STALE},
 	{"a start of the attempt that backs off", "B|run|0|2|900|40|0||", JOURNAL_STARTED, 0, 2, .verdict = APPLY_DONE,
-	 .after = "R|run|0|2|n|w1|rec|5|1|50||", .cleared = true},
+	 .after = "R|run|0|2|n|w1|rec|5|1|50|k|", .cleared = true},
 	{"a start of the attempt before the backoff", "B|run|0|2|900|40|0||", JOURNAL_STARTED, 0, 1, .verdict = APPLY_STALE},
 	{"a wait in place of a backoff", "B|run|0|2|900|40|0||", JOURNAL_WAITING, 0, 2, .verdict = APPLY_DONE,
 	 .after = "W|run|0|2|1000|50|1||", .cleared = true},
@@ -116,6 +125,7 @@ static struct apply_record record_of(const struct apply_row *row)
 		.due_ms = 1000,
 		.offset = row->offset ? row->offset : 50,
 		.lost = 1,
+		.control_offset = -1,
 		.cancel_requested = row->flags && strchr(row->flags, 'c'),
 		.pause_requested = row->flags && strchr(row->flags, 'p'),
 		.nonce = BYTES_LIT("n"),
@@ -140,6 +150,10 @@ static void check_row(struct fixture *fx, const struct apply_row *row)
 		if (answer.verdict != row->verdict)
 			fail_msg("%s: verdict %d in round %d", row->rule, (int)answer.verdict, round);
 		check_state(fx, row->rule, after);
+	}
+	if (row->kept) {
+		assert_score(fx, "b", "(nil)");
+		return;
 	}
 	if (row->cleared) {
 		assert_score(fx, "o", "(nil)");
@@ -177,7 +191,7 @@ static void an_unconfirmed_result_comes_back_to_the_outbox(void **state)
 static void a_wait_until_told_has_no_timer(void **state)
 {
 	struct fixture *fx = *state;
-	struct apply_row row = {.kind = JOURNAL_WAITING, .attempt = 2};
+	struct apply_row row = {.kind = JOURNAL_WAITING, .attempt = 2, .flags = "p"};
 	struct apply_record record = record_of(&row);
 	struct apply_answer answer;
 
@@ -185,7 +199,7 @@ static void a_wait_until_told_has_no_timer(void **state)
 	free(REDIS(&fx->server, "ZADD", fx_key("b"), "900", "k"));
 	fx_put(fx, "k", "B|run|0|2|900|40|0||");
 	assert_int_equal(fx_apply(fx, "n1", false, 10, 11, &record, 1, &answer), MR_OK);
-	fx_assert_state(fx, "k", "W|run|0|2|-1|50|1||");
+	fx_assert_state(fx, "k", "W|run|0|2|-1|50|1|p|");
 	assert_score(fx, "b", "(nil)");
 }
 

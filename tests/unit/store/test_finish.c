@@ -216,7 +216,7 @@ static void a_released_loss_is_lost_for_whoever_comes_next(void **state)
 static const struct release_row reassert_rows[] = {
 	{"the claim was lost", NULL, "R|run|0|2|n|w1|rec|5|0|||"},
 	{"the claim is there", "R|run|0|2|n|w1|rec|5|0|7||a=b", "R|run|0|2|n|w1|rec|5|0|7||a=b"},
-	{"an earlier attempt", "R|run|0|1|x|w2|rec|5|0||c|a=b", "R|run|0|2|n|w1|rec|5|0|||a=b"},
+	{"an earlier attempt", "R|run|0|1|x|w2|rec|5|0||c|a=b", "R|run|0|2|n|w1|rec|5|0||c|a=b"},
 	{"the same attempt of another", "R|run|0|2|x|w2|rec|5|0|||", "R|run|0|2|x|w2|rec|5|0|||"},
 	{"a later attempt", "R|run|0|3|x|w2|rec|5|0|||", "R|run|0|3|x|w2|rec|5|0|||"},
 	{"another run", "R|other|0|1|x|w2|rec|5|0|||", "R|other|0|1|x|w2|rec|5|0|||"},

@@ -95,7 +95,7 @@ static void put_due(struct fixture *fx, const char *key, char state, int64_t due
 {
 	char record[128], text[32];
 
-	snprintf(record, sizeof(record), "%c|run|0|2|%lld|7|1|c|a=b", state, (long long)due_ms);
+	snprintf(record, sizeof(record), "%c|run|0|2|%lld|7|1|eu|a=b", state, (long long)due_ms);
 	fx_put(fx, key, record);
 	snprintf(text, sizeof(text), "%lld", (long long)score);
 	free(REDIS(&fx->server, "ZADD", fx_key("b"), text, key));
@@ -118,8 +118,8 @@ static void a_due_task_is_scheduled_with_an_outbox_entry(void **state)
 	assert_int_equal(seen.fired[0].due_ms, 1000);
 	assert_int_equal(seen.fired[0].journal_offset, 7);
 	assert_int_equal(seen.next_due_ms, -1);
-	fx_assert_state(fx, "back", "S|run|0|2||7|1|c|a=b");
-	fx_assert_state(fx, "wait", "S|run|0|2||7|1|c|a=b");
+	fx_assert_state(fx, "back", "S|run|0|2||7|1|e|a=b");
+	fx_assert_state(fx, "wait", "S|run|0|2||7|1|e|a=b");
 	FX_ASSERT_REDIS(fx, "0", "ZCARD", fx_key("b"));
 	FX_ASSERT_REDIS(fx, "2", "ZCARD", fx_key("o"));
 	assert_int_equal(fire(&seen, "n1", 10), MR_OK);
@@ -196,7 +196,7 @@ static void without_readiness_nothing_fires(void **state)
 	assert_int_equal(fire(&seen, "n1", 10), MR_ECONFLICT);
 	assert_int_equal(sweep(&seen, 0, 10), MR_ECONFLICT);
 	assert_int_equal(expire(&seen, 0, 10), MR_ECONFLICT);
-	fx_assert_state(fx, "k", "B|run|0|2|1000|7|1|c|a=b");
+	fx_assert_state(fx, "k", "B|run|0|2|1000|7|1|eu|a=b");
 }
 
 /* ---- sweep ---- */
