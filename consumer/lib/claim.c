@@ -15,10 +15,13 @@
 void claim_queue(struct worker *worker, struct job *job)
 {
 	assert(job->state == JOB_FRESH);
-	if (delay_applies(worker, job))
+	control_meet(worker, job);
+	if (!job->queued_us)
+		job->queued_us = worker->now_us;
+	if (!line_is_urgent(job) && delay_applies(worker, job))
 		delay_begin(worker, job);
 	else
-		job_list_push(&worker->fresh, job);
+		line_push(&worker->fresh, job);
 }
 
 /* Only the rule that no attempt follows a lost one is asked here; how many there may be the script counts. */
@@ -49,31 +52,36 @@ static struct claim_request request_of(const struct job *job)
 	};
 }
 
-/* Back to the front of the line, as if it had not been asked for. */
-static void unclaim(struct worker *worker, struct job *job)
+static void not_ours(struct worker *worker, struct job *job)
 {
 	pace_started(worker, job);
 	pace_left(worker, job);
 	worker_job_unreserve(worker, job);
+}
+
+/* As if it had not been asked for. False where its partition has left meanwhile, and the job with it. */
+static bool unasked(struct worker *worker, struct job *job, enum job_state state)
+{
+	not_ours(worker, job);
 	if (!settle_is_ours(job)) {
 		worker_job_free(worker, job);
-		return;
+		return false;
 	}
-	worker_job_state(job, JOB_FRESH);
-	job_list_push_front(&worker->fresh, job);
+	worker_job_state(job, state);
+	return true;
+}
+
+/* Back to the front of the line. */
+static void unclaim(struct worker *worker, struct job *job)
+{
+	if (unasked(worker, job, JOB_FRESH))
+		line_push_front(&worker->fresh, job);
 }
 
 static void claim_again_later(struct worker *worker, struct job *job, int64_t delay_ms)
 {
-	pace_started(worker, job);
-	pace_left(worker, job);
-	worker_job_unreserve(worker, job);
-	if (!settle_is_ours(job)) {
-		worker_job_free(worker, job);
-		return;
-	}
-	worker_job_state(job, JOB_WAITING);
-	worker_job_wake(worker, job, delay_ms);
+	if (unasked(worker, job, JOB_WAITING))
+		worker_job_wake(worker, job, delay_ms);
 }
 
 static void settle_and_free(struct worker *worker, struct job *job)
@@ -140,13 +148,6 @@ static void rejected(struct worker *worker, struct job *job, const struct claim_
 	result_reject(worker, job, &failure);
 }
 
-static void not_ours(struct worker *worker, struct job *job)
-{
-	pace_started(worker, job);
-	pace_left(worker, job);
-	worker_job_unreserve(worker, job);
-}
-
 static void wait_for_owner(struct worker *worker, struct job *job)
 {
 	job->wait_ms = job->wait_ms ? job->wait_ms * 2 : CLAIM_WAIT_FIRST_MS;
@@ -167,6 +168,7 @@ static void answered(struct worker *worker, struct job *job, const struct claim_
 		return;
 	case CLAIM_CANCELED:
 		held_without_running(worker, job, answer);
+		job->terminated = job->terminated || answer->terminated;
 		outcome_of_cancel(worker, job);
 		return;
 	case CLAIM_WAIT:
@@ -197,12 +199,14 @@ static void answered(struct worker *worker, struct job *job, const struct claim_
 }
 
 /* To the front of the line again. */
-static bool goes_back(struct worker *worker, const struct job *job, enum claim_verdict verdict)
+static bool goes_back(struct worker *worker, struct job *job, enum claim_verdict verdict)
 {
 	if (verdict == CLAIM_BURIED)
 		worker->end = WORKER_BURIED;
 	else if (verdict == CLAIM_NOT_READY)
 		lease_wanted(worker, job->shard);
+	/* Nothing is written for it. */
+	job->stays = job->stays && verdict != CLAIM_NOT_READY;
 	return verdict == CLAIM_BURIED || verdict == CLAIM_NOT_READY;
 }
 
@@ -232,13 +236,14 @@ static struct job *next_to_claim(struct worker *worker, struct pace *pace)
 {
 	struct job *job;
 
-	while ((job = worker->fresh.head)) {
+	while ((job = line_head(&worker->fresh))) {
 		if (!worker->shards[job->shard].ready) {
 			job_list_remove(job);
 			job_list_push(&worker->shards[job->shard].held, job);
 			continue;
 		}
-		switch (pace_admit(pace, job)) {
+		/* What will not run need not wait for its turn. */
+		switch (line_is_urgent(job) ? PACE_GO : pace_admit(pace, job)) {
 		case PACE_FULL:
 			return NULL;
 		case PACE_KIND_FULL:
@@ -261,11 +266,22 @@ static struct batch *collect(struct worker *worker, struct claim_request *reques
 
 	while (batch->n < WORKER_BATCH_MAX && (job = next_to_claim(worker, &pace))) {
 		worker_job_state(job, JOB_CLAIMING);
+		job->stays = true;
 		pace_claimed(worker, job);
 		requests[batch->n] = request_of(job);
 		batch->jobs[batch->n++] = job;
 	}
 	return batch;
+}
+
+void claim_hurry(struct worker *worker, struct job *job)
+{
+	if (job->state == JOB_WAITING) {
+		timers_clear(&worker->timers, &job->timer);
+		worker_job_state(job, JOB_FRESH);
+	}
+	job_list_remove(job);
+	line_push(&worker->fresh, job);
 }
 
 void claim_send(struct worker *worker)
@@ -276,7 +292,9 @@ void claim_send(struct worker *worker)
 	/* Results that Kafka does not take must not pile up without an end. */
 	if (worker->jobs_bytes >= 2 * worker->config.max_jobs_bytes)
 		return;
-	if (worker->draining || !worker_batch_due(worker, worker->fresh.len, worker->claim_calls))
+	if (!control_is_read(worker))
+		return;
+	if (worker->draining || !worker_batch_due(worker, line_len(&worker->fresh), worker->claim_calls))
 		return;
 	batch = collect(worker, requests);
 	if (batch->n == 0) {

@@ -35,7 +35,7 @@ static void viewed(void *ctx, enum mr_status status, const struct task_view *vie
 	} else if (status || !view->shard_ready) {
 		worker_job_state(job, JOB_WAITING);
 		worker_job_wake(worker, job, DELAY_RETRY_MS);
-	} else if (view->state == VIEW_NONE) {
+	} else if (view->state == VIEW_NONE && !line_is_urgent(job)) {
 		journal_waiting(worker, job, due_at_ms(job));
 	} else {
 		job->delay_checked = true;

@@ -41,6 +41,9 @@ static void complete(struct worker *worker, struct job *job)
 	case JOB_CLEARING:
 		job_list_push(&worker->clearing, job);
 		return;
+	case JOB_FORWARDING:
+		forward_delivered(worker, job);
+		return;
 	case JOB_DEAD:
 		dead_delivered(worker, job);
 		return;
@@ -96,12 +99,18 @@ static void refused(struct worker *worker, struct delivery *delivery, enum mr_st
 	wake_later(worker, job, job->backoff_ms);
 }
 
-/* True where the job went another way, because sending the same again would never do: it is not ours to touch any more. */
-static bool refused_for_size(struct worker *worker, struct job *job, enum mr_status status)
+/* True where the job went another way, because sending the same again would never do, or need not: it is not ours to touch any
+ * more. */
+static bool goes_another_way(struct worker *worker, struct job *job, enum mr_status status)
 {
 	bool is_attempt = job->state == JOB_JOURNALLING && job->handle;
 	bool is_letter = job->state == JOB_DEAD && (job->headers.len > 0 || job->value.len > DEAD_KEEP_BYTES);
 
+	if (job->state == JOB_FORWARDING) {
+		job->open_deliveries = 0;
+		forward_refused(worker, job, status);
+		return true;
+	}
 	if (status != MR_ETOO_LARGE || !(is_attempt || is_letter))
 		return false;
 	job->open_deliveries = 0;
@@ -126,7 +135,7 @@ static bool send_one(struct worker *worker, struct delivery *delivery)
 
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_SENT;
-	} else if (refused_for_size(worker, delivery->job, status)) {
+	} else if (goes_another_way(worker, delivery->job, status)) {
 		return false;
 	} else {
 		refused(worker, delivery, status);
@@ -154,7 +163,7 @@ void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_st
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_DONE;
 		job->open_deliveries--;
-	} else if (refused_for_size(worker, job, status)) {
+	} else if (goes_another_way(worker, job, status)) {
 		return;
 	} else {
 		refused(worker, delivery, status);

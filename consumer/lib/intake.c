@@ -216,6 +216,14 @@ static void take_message(struct worker *worker, struct lane *lane, const struct 
 	claim_queue(worker, job);
 }
 
+/* NULL: not a task, but a command. */
+static struct lane *lane_of(struct feed *feed, const struct bus_message *message)
+{
+	if (strcmp(message->topic, feed->worker->topic_control) == 0)
+		return NULL;
+	return settle_lane(feed, message->topic, message->partition);
+}
+
 /* False where the feed had no more. */
 static bool take_some(struct worker *worker, struct feed *feed)
 {
@@ -229,8 +237,11 @@ static bool take_some(struct worker *worker, struct feed *feed)
 		const struct bus_message *message = messages[i];
 
 		if (!lane || lane->partition != message->partition || strcmp(lane->topic.data, message->topic) != 0)
-			lane = settle_lane(feed, message->topic, message->partition);
-		take_message(worker, lane, message);
+			lane = lane_of(feed, message);
+		if (lane)
+			take_message(worker, lane, message);
+		else
+			control_message(worker, message);
 		bus_message_free(feed->bus, messages[i]);
 	}
 	return n == max;

@@ -13,8 +13,8 @@
 enum job_state {
 	/* In the pool. Next states: FRESH, DEAD. */
 	JOB_FREE,
-	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, DELAYED, FREE (its
-	 * partition left). */
+	/* Decoded; in the line for a claim, or held until its shard is ready. Next states: CLAIMING, DELAYED,
+	 * FORWARDING, FREE (its partition left). */
 	JOB_FRESH,
 	/* It has a start delay; Redis is asked whether it knows the task already. Next states: FRESH, WAITING,
 	 * JOURNALLING, FREE. */
@@ -34,6 +34,8 @@ enum job_state {
 	/* The BACKOFF or WAITING record that carries it is on its way. Next states: FREE, FINISHING (the record is too
 	 * large). */
 	JOB_JOURNALLING,
+	/* Its record goes to a partition of another worker, which has a free slot for it. Next states: FREE, FRESH (it stays). */
+	JOB_FORWARDING,
 	/* The result is made and goes to Redis. Next states: PUBLISHING, FREE (another attempt ended the task). */
 	JOB_FINISHING,
 	/* The result and its copies go to Kafka. Next states: CLEARING, FREE. */
@@ -100,6 +102,8 @@ struct job {
 	bool entered; /* counted for its type */
 	int64_t expected_us;
 	int64_t wait_ms;
+	int64_t queued_us; /* in the line for a claim since */
+	bool stays;        /* not to be forwarded: Redis may know it under our name, or its record was refused */
 
 	/* 4 execute */
 	int64_t started_mono_us;
@@ -112,6 +116,7 @@ struct job {
 
 	/* 5 outcome, 6 result */
 	enum result_status status;
+	int64_t closed_at_ms;
 	bool outbox;   /* the journal has a record of it: to be cleared after the result */
 	bool finished; /* Redis has the result */
 	struct bytes out_value;

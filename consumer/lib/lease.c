@@ -92,6 +92,7 @@ static bool is_held(const struct job *job)
 	case JOB_CLAIMING:
 	case JOB_WAITING:
 	case JOB_RELEASING:
+	case JOB_FORWARDING:
 	case JOB_FINISHING: /* finish itself writes to an empty state */
 	case JOB_PUBLISHING:
 	case JOB_CLEARING:
@@ -173,7 +174,7 @@ static void take_answer(struct worker *worker, const struct lease_answer *answer
 	}
 	shard->ready = answer->ready;
 	if (answer->ready)
-		job_list_prepend(&worker->fresh, &shard->held);
+		line_prepend(&worker->fresh, &shard->held);
 	else if (answer->recovery_nonce.len)
 		begin_assert(worker, answer->shard, answer->recovery_nonce);
 }

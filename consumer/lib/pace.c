@@ -20,9 +20,9 @@
 struct kind {
 	int64_t run_us; /* moving average */
 	int samples;
-	size_t entered;          /* claimed or running */
-	size_t limit;            /* 0 = none */
-	struct job_list waiting; /* fresh jobs of a type at its limit */
+	size_t entered;      /* claimed or running */
+	size_t limit;        /* 0 = none */
+	struct line waiting; /* fresh jobs of a type at its limit */
 	char name[];
 };
 
@@ -136,14 +136,28 @@ void pace_left(struct worker *worker, struct job *job)
 	assert(kind->entered > 0);
 	job->entered = false;
 	kind->entered--;
-	next = job_list_pop(&kind->waiting);
-	if (next)
-		job_list_push_front(&worker->fresh, next);
+	next = line_head(&kind->waiting);
+	if (!next)
+		return;
+	job_list_remove(next);
+	line_push_front(&worker->fresh, next);
 }
 
 void pace_wait(struct job *job)
 {
-	job_list_push(&job->kind->waiting, job);
+	line_push(&job->kind->waiting, job);
+}
+
+struct line *pace_waiting(struct worker *worker, size_t *it, size_t *ret_limit)
+{
+	for (struct map_slot *slot; (slot = map_next(&worker->kinds, it));) {
+		struct kind *kind = slot->value;
+
+		*ret_limit = kind->limit;
+		if (line_head(&kind->waiting))
+			return &kind->waiting;
+	}
+	return NULL;
 }
 
 void pace_measured(struct job *job, int64_t run_us)

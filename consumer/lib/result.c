@@ -44,6 +44,7 @@ static void set_output(struct worker *worker, struct job *job, const struct resu
 	encode(worker, result);
 	if ((int64_t)(worker->scratch.len + job->headers_bytes) > worker->config.max_result_bytes)
 		replace_too_large(worker, job, result);
+	job->closed_at_ms = result->closed_at_ms;
 	job->out_value = arena_copy(&job->arena, buf_bytes(&worker->scratch));
 	worker_job_weigh(worker, job, job->out_value.len);
 	job->out_headers = job->user_headers;
@@ -134,6 +135,7 @@ static struct finish_request request_of(const struct worker *worker, const struc
 		.token = job_token(job),
 		.status = job->status,
 		.outbox = job->outbox,
+		.closed_at_ms = job->closed_at_ms,
 		.publication = {.value = job->out_value, .headers = job->out_headers},
 	};
 

@@ -143,6 +143,7 @@ static bool goes_on(const struct job *job)
 	case JOB_CLAIMING:
 	case JOB_RUNNING:
 	case JOB_JOURNALLING:
+	case JOB_FORWARDING:
 	case JOB_FINISHING:
 	case JOB_PUBLISHING:
 		return job->lane_epoch != 0;
@@ -206,6 +207,7 @@ static void leave_job(struct worker *worker, struct job *job)
 	case JOB_RUNNING:
 	case JOB_RELEASING:
 	case JOB_JOURNALLING:
+	case JOB_FORWARDING:
 	case JOB_FINISHING:
 	case JOB_PUBLISHING:
 	case JOB_CLEARING:

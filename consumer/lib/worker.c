@@ -30,6 +30,7 @@ struct worker *worker_new(const struct worker_config *config)
 	worker->incarnation = bytes_of(config->incarnation);
 	worker->topic_results = topic_named(config->prefix, "results");
 	worker->topic_journal = topic_named(config->prefix, "journal");
+	worker->topic_control = topic_named(config->prefix, "control");
 	worker->topic_dead = topic_named(config->prefix, "dead");
 	worker->topic_tasks_prefix = topic_named(config->prefix, "tasks.");
 	worker->by_entry = mem_alloc(ledger_size(config->ledger) * sizeof(worker->by_entry[0]));
@@ -37,6 +38,8 @@ struct worker *worker_new(const struct worker_config *config)
 	worker->feeds = mem_alloc(config->queues * sizeof(worker->feeds[0]));
 	for (size_t i = 0; i < config->queues; i++)
 		worker->feeds[i].worker = worker;
+	worker->exchanges = mem_alloc(config->queues * sizeof(worker->exchanges[0]));
+	worker->commands = control_new();
 	worker->shards = mem_alloc((size_t)config->shards * sizeof(worker->shards[0]));
 	return worker;
 }
@@ -77,9 +80,12 @@ void worker_free(struct worker *worker)
 	arena_deinit(&worker->turn);
 	free(worker->by_entry);
 	free(worker->shards);
+	free(worker->exchanges);
+	control_free(worker->commands);
 	free(worker->feeds);
 	free(worker->topic_results);
 	free(worker->topic_journal);
+	free(worker->topic_control);
 	free(worker->topic_dead);
 	free(worker->topic_tasks_prefix);
 	free(worker);
@@ -107,6 +113,11 @@ static void on_committed(void *ctx, const struct bus_partition *partitions, size
 	settle_committed(ctx, partitions, n, status);
 }
 
+static void on_ends(void *ctx, const struct bus_partition *partitions, size_t n, enum mr_status status)
+{
+	control_ends(((struct feed *)ctx)->worker, partitions, n, status);
+}
+
 static void on_health(void *ctx, enum mr_status status, const char *message)
 {
 	(void)ctx;
@@ -125,6 +136,7 @@ struct bus_callbacks worker_bus_callbacks(struct worker *worker, size_t i)
 		.assigned = on_assigned,
 		.revoked = on_revoked,
 		.committed = on_committed,
+		.ends = on_ends,
 		.health = on_health,
 	};
 }
@@ -178,6 +190,7 @@ void worker_timer_due(struct worker *worker, struct job *job)
 	case JOB_READY:
 	case JOB_QUEUED:
 	case JOB_RELEASING:
+	case JOB_FORWARDING:
 	case JOB_FINISHING:
 		break;
 	}
@@ -196,11 +209,13 @@ void worker_tick(struct worker *worker, int64_t now_us)
 		drain_tick(worker);
 	else
 		intake_take(worker);
+	control_tick(worker);
 	execute_push(worker);
 	result_finish_send(worker);
 	result_clear_send(worker);
 	execute_release_send(worker);
 	claim_send(worker);
+	offer_tick(worker);
 	for (size_t i = 0; i < worker->n_feeds; i++)
 		settle_commit(&worker->feeds[i]);
 }
@@ -213,6 +228,8 @@ static int64_t earlier(int64_t a, int64_t b)
 int64_t worker_deadline_us(const struct worker *worker)
 {
 	int64_t at_us = earlier(timers_next_us(&worker->timers), lease_deadline_us(worker));
+
+	at_us = earlier(at_us, earlier(control_deadline_us(worker), offer_deadline_us(worker)));
 
 	if (worker->was_full && worker_has_room(worker))
 		return worker->now_us;

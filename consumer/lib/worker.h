@@ -7,6 +7,7 @@
 #include "lib/executor.h"
 #include "lib/job.h"
 #include "lib/ledger.h"
+#include "lib/line.h"
 #include "lib/registry.h"
 #include "lib/settle.h"
 #include "lib/store_calls.h"
@@ -20,8 +21,9 @@
  * The way of a task through it (design.md 4), one file a step:
  *   intake.c 2 -> claim.c 3 -> execute.c 4 -> outcome.c 5 -> result.c 6 -> settle.c 8
  * beside it: dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between
- * attempts), deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), lease.c (that it
- * lives, and what it holds after a loss of Redis), drain.c (its end).
+ * attempts), deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), control.c (commands), offer.c
+ * and forward.c (what waits here and could run elsewhere), lease.c (that it lives, and what it holds after a loss of Redis), drain.c
+ * (its end).
  */
 
 #define WORKER_BATCH_MAX 512
@@ -79,8 +81,17 @@ struct batch {
 	struct job *jobs[WORKER_BATCH_MAX];
 };
 
+/* What is told of a task queue between its workers, and when. */
+struct exchange {
+	int64_t told_free;
+	int64_t told_us;
+	int64_t looked_us; /* for tasks that another worker should have */
+	bool under_way;
+};
+
 struct worker_counters {
-	uint64_t taken, bad, claims, started, completed, failed, retried, republished, released, lost, settled;
+	uint64_t taken, bad, claims, started, completed, failed, retried, republished, released, lost, settled, forwarded,
+		commands;
 };
 
 struct worker {
@@ -91,7 +102,7 @@ struct worker {
 	struct bus *bus;  /* to write with: that of the first feed */
 	struct store *store;
 	struct bytes incarnation;
-	char *topic_results, *topic_journal, *topic_dead, *topic_tasks_prefix;
+	char *topic_results, *topic_journal, *topic_control, *topic_dead, *topic_tasks_prefix;
 	int64_t now_us;
 	enum worker_end end;
 
@@ -101,7 +112,8 @@ struct worker {
 	size_t n_jobs;
 	int64_t jobs_bytes;
 	struct job **by_entry; /* ledger index -> job */
-	struct job_list fresh, ready, queued, running, finishing, releasing, clearing, journalling;
+	struct line fresh;
+	struct job_list ready, queued, running, finishing, releasing, clearing, journalling;
 	struct timers timers;
 
 	struct map lanes; /* by "topic:partition" */
@@ -121,6 +133,10 @@ struct worker {
 	bool lease_under_way;
 	int64_t lease_at_us;
 	int64_t unready_since_us, unready_told_us; /* 0 = ready */
+
+	struct commands *commands;
+	struct exchange *exchanges; /* one a task queue */
+	size_t offers_seen;         /* each sender begins with another receiver */
 
 	bool draining, leaving, told_shutdown, killed_all, lease_ending, lease_ended;
 	int64_t drain_at_us;
@@ -190,6 +206,8 @@ bool delay_applies(const struct worker *worker, const struct job *job);
 void delay_begin(struct worker *worker, struct job *job);
 /* 3 */
 void claim_queue(struct worker *worker, struct job *job);
+/* A command has come for a job that is not claimed: before all others. */
+void claim_hurry(struct worker *worker, struct job *job);
 void claim_send(struct worker *worker);
 /* pace.c */
 struct pace {
@@ -205,6 +223,8 @@ enum pace_answer pace_admit(struct pace *pace, const struct job *job);
 void pace_claimed(struct worker *worker, struct job *job);
 /* Lines it up behind its type, which is at its limit. */
 void pace_wait(struct job *job);
+/* The lines of types that are at their limits, one after the other: begin with *it = 0, NULL at the end. */
+struct line *pace_waiting(struct worker *worker, size_t *it, size_t *ret_limit);
 /* Not ahead any more: it started, or goes back. */
 void pace_started(struct worker *worker, struct job *job);
 /* It does not count for its type any more. */
@@ -257,6 +277,26 @@ struct delivery *deliver_prepare(struct job *job, size_t n);
 /* Sends what is unsent; ends in deliver_complete. */
 void deliver_send(struct worker *worker, struct job *job);
 void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_status status);
+/* control.c */
+struct commands *control_new(void);
+void control_free(struct commands *commands);
+void control_tick(struct worker *worker);
+void control_ends(struct worker *worker, const struct bus_partition *partitions, size_t n, enum mr_status status);
+void control_message(struct worker *worker, const struct bus_message *message);
+/* Commands that are known for it are carried out; the job may be gone when this returns, unless it is not claimed. */
+void control_meet(struct worker *worker, struct job *job);
+/* Whether claims may begin: commands are read, or Kafka is too slow to wait for it. */
+bool control_is_read(const struct worker *worker);
+int64_t control_deadline_us(const struct worker *worker);
+/* offer.c */
+void offer_tick(struct worker *worker);
+int64_t offer_deadline_us(const struct worker *worker);
+/* forward.c: whether a job of this task queue has waited so long that another worker should have it */
+bool forward_wanted(struct worker *worker, const struct feed *feed);
+void forward_to(struct worker *worker, const struct feed *feed, const struct offer *offers, size_t n);
+void forward_delivered(struct worker *worker, struct job *job);
+/* It was not written, or nobody knows: it stays here. */
+void forward_refused(struct worker *worker, struct job *job, enum mr_status status);
 /* lease.c */
 void lease_tick(struct worker *worker);
 void lease_wanted(struct worker *worker, int shard);

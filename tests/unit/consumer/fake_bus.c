@@ -14,9 +14,33 @@ static struct fake_bus *fake(struct bus *bus)
 	return (struct fake_bus *)(void *)bus;
 }
 
-static void bus_nothing(struct bus *bus)
+static void poll_bus(struct bus *bus)
 {
-	(void)bus;
+	struct fake_bus *b = fake(bus);
+	struct bus_partition ends[WORLD_SHARDS];
+
+	if (!b->asked_ends || b->slow_ends)
+		return;
+	b->asked_ends = 0;
+	for (int i = 0; i < WORLD_SHARDS; i++)
+		ends[i] = (struct bus_partition){WORLD_CONTROL, i, b->next_command};
+	b->callbacks.ends(b->callbacks.ctx, ends, WORLD_SHARDS, MR_OK);
+}
+
+static enum mr_status query_ends(struct bus *bus, const struct bus_partition *partitions, size_t n)
+{
+	assert_int_equal(n, WORLD_SHARDS);
+	assert_string_equal(partitions[0].topic, WORLD_CONTROL);
+	fake(bus)->asked_ends++;
+	return MR_OK;
+}
+
+static enum mr_status read_partitions(struct bus *bus, const struct bus_partition *partitions, size_t n)
+{
+	assert_int_equal(n, WORLD_SHARDS);
+	assert_int_equal(partitions[0].offset, fake(bus)->next_command);
+	fake(bus)->reads_commands = true;
+	return MR_OK;
 }
 
 static struct headers copy_headers(struct arena *arena, struct headers headers)
@@ -55,10 +79,27 @@ static size_t outstanding(struct bus *bus)
 	return fake(bus)->outstanding;
 }
 
+static size_t take_commands(struct fake_bus *b, struct bus_message **ret, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max && b->reads_commands && b->commands) {
+		ret[n++] = &b->commands->message;
+		b->commands = b->commands->next;
+	}
+	return n;
+}
+
+static size_t take_of(struct bus *bus, const char *topic, int32_t partition, struct bus_message **ret, size_t max)
+{
+	assert_string_equal(topic, WORLD_CONTROL);
+	return partition == 0 ? take_commands(fake(bus), ret, max) : 0;
+}
+
 static size_t take_any(struct bus *bus, struct bus_message **ret, size_t max)
 {
 	struct fake_bus *b = fake(bus);
-	size_t n = 0;
+	size_t n = take_commands(b, ret, max);
 
 	while (n < max && b->head) {
 		ret[n++] = &b->head->message;
@@ -106,11 +147,14 @@ static bool left(struct bus *bus)
 }
 
 static const struct bus_ops ops = {
-	.poll = bus_nothing,
+	.poll = poll_bus,
 	.produce = produce,
 	.outstanding = outstanding,
+	.take = take_of,
 	.take_any = take_any,
 	.message_free = message_free,
+	.query_ends = query_ends,
+	.read = read_partitions,
 	.commit = commit,
 	.commit_now = commit_now,
 	.leave = leave,
@@ -127,6 +171,7 @@ void fake_bus_deinit(struct world *world)
 {
 	struct bus_message *message;
 
+	world->bus.reads_commands = true;
 	while (take_any(&world->bus.bus, &message, 1))
 		message_free(&world->bus.bus, message);
 	while (world->bus.newest) {
@@ -181,6 +226,23 @@ int64_t world_record(struct world *world, int32_t partition, const char *json)
 
 	add(world, message_new(partition, offset, json));
 	return offset;
+}
+
+void world_command(struct world *world, const char *json, int64_t at_ms)
+{
+	struct fake_message *m = message_new(0, world->bus.next_command++, json);
+	struct fake_message **end = &world->bus.commands;
+
+	m->message.topic = WORLD_CONTROL;
+	m->message.timestamp_ms = at_ms;
+	while (*end)
+		end = &(*end)->next;
+	*end = m;
+}
+
+void world_slow_ends(struct world *world)
+{
+	world->bus.slow_ends = true;
 }
 
 int64_t world_record_again(struct world *world, int32_t partition, int64_t offset, const char *json)

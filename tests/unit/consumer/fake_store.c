@@ -134,16 +134,18 @@ static enum mr_status lease_end_call(struct store *store, struct bytes worker, c
 	return done_call(store, n, done, ctx);
 }
 
-static void answer_no_offers(struct fake_call *call)
+static void answer_offers(struct fake_store *s, struct fake_call *call)
 {
-	((store_offer_fn *)call->done)(call->ctx, MR_OK, NULL, 0);
+	((store_offer_fn *)call->done)(call->ctx, MR_OK, s->offers, s->n_offers);
 }
 
 static enum mr_status offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx)
 {
 	struct fake_call *call = call_new(store, 1, ctx);
 
-	world_note(fake(store)->world, "offer %.*s %lld", BYTES_ARG(queue), (long long)ours->free);
+	if (fake(store)->tells_offers)
+		world_note(fake(store)->world, "offer %.*s %lld %.*s", BYTES_ARG(queue), (long long)ours->free,
+			   BYTES_ARG(ours->partitions));
 	call->kind = CALL_OFFER;
 	call->done = (void *)done;
 	return MR_OK;
@@ -233,7 +235,7 @@ static void answer(struct fake_store *s, struct fake_call *call)
 		((store_view_fn *)call->done)(call->ctx, MR_OK, &seen);
 		return;
 	case CALL_OFFER:
-		answer_no_offers(call);
+		answer_offers(s, call);
 		return;
 	}
 }
@@ -272,7 +274,7 @@ static size_t end_calls(struct world *world, bool refused)
 	while (call) {
 		struct fake_call *next = call->next;
 
-		n += call->kind != CALL_LEASE;
+		n += call->kind != CALL_LEASE && call->kind != CALL_OFFER;
 		if (refused)
 			refuse(call);
 		else
@@ -329,4 +331,11 @@ void world_bury(struct world *world)
 void world_view_gets(struct world *world, enum view_state state)
 {
 	world->store.view = state;
+}
+
+void world_offers_get(struct world *world, const struct offer *offers, size_t n)
+{
+	world->store.tells_offers = true;
+	world->store.offers = offers;
+	world->store.n_offers = n;
 }

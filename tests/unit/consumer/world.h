@@ -35,6 +35,10 @@ int64_t world_record(struct world *world, int32_t partition, const char *json);
 int64_t world_record_again(struct world *world, int32_t partition, int64_t offset, const char *json);
 int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run,
 			     int attempt);
+/* A command, written at this time by Kafka's clock (task records are written at 1000000). */
+void world_command(struct world *world, const char *json, int64_t at_ms);
+/* Kafka does not tell the ends of topics any more. */
+void world_slow_ends(struct world *world);
 /* Ends all sends that are under way; how many there were. */
 size_t world_ack(struct world *world, enum mr_status status);
 /* The value of the last record written to a topic ("results"), NUL-terminated; fails where there is none. Header or NULL. */
@@ -49,6 +53,8 @@ void world_finishes_get(struct world *world, enum finish_verdict verdict, const 
 void world_shards_ready(struct world *world, bool ready, const char *recovery_nonce);
 void world_bury(struct world *world);
 void world_view_gets(struct world *world, enum view_state state);
+/* What other workers offer, borrowed; offers of ours are in the trace from now on: "offer QUEUE FREE PARTITIONS". */
+void world_offers_get(struct world *world, const struct offer *offers, size_t n);
 /* Answers all calls that are under way; how many there were. */
 size_t world_answer(struct world *world);
 /* Calls are refused for good. */

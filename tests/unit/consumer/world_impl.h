@@ -6,6 +6,7 @@
 
 #define WORLD_SHARDS 4
 #define WORLD_TOPIC "t.tasks.q"
+#define WORLD_CONTROL "t.control"
 
 struct fake_message {
 	struct bus_message message;
@@ -26,6 +27,10 @@ struct fake_bus {
 	struct world *world;
 	struct bus_callbacks callbacks;
 	struct fake_message *head, *tail;
+	struct fake_message *commands;
+	int64_t next_command;
+	size_t asked_ends; /* and not answered */
+	bool reads_commands, slow_ends;
 	struct fake_record *newest;
 	size_t outstanding;
 	int64_t next_offset[8];
@@ -52,6 +57,9 @@ struct fake_store {
 	bool ready, buried, refusing;
 	const char *recovery_nonce;
 	enum view_state view;
+	const struct offer *offers;
+	size_t n_offers;
+	bool tells_offers;
 };
 
 struct fake_attempt {
