@@ -115,8 +115,8 @@ static inline void executor_kill(struct executor *ex, uint64_t handle)
 {
 	ex->ops->kill(ex, handle);
 }
-/* Looks at the heartbeats of an attempt without its doing; false where it is not in an executor. `tell_next`: the next beat that
- * is not in *ret is told by an event. */
+/* Looks at the heartbeats of an attempt without its doing; false where it is not in an executor. `tell_next`: where this look finds
+ * nothing new, the next beat is told by an event. */
 static inline bool executor_beat(struct executor *ex, uint64_t handle, bool tell_next, struct executor_beat *ret)
 {
 	return ex->ops->beat(ex, handle, tell_next, ret);

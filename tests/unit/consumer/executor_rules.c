@@ -464,7 +464,8 @@ void a_beat_after_a_quiet_time_is_told_where_that_was_asked_for(void **state)
 	rig_start(&rig);
 	rig.first_beats_only = true;
 	i = rig_push(&rig, "beats_and_waits", "1");
-	await_beats(&rig, i, 2, true, &beat);
+	await_beats(&rig, i, 2, false, &beat);
+	assert_true(executor_beat(rig.executor, rig.attempts[i].handle, true, &beat));
 	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_PAUSED);
 	while (!rig.attempts[i].beat_details || strcmp(rig.attempts[i].beat_details, "3") != 0)
 		rig_poll(&rig, 1000);
