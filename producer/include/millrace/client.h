@@ -158,7 +158,8 @@ enum mr_cancellation_type {
 /*
  * Told once a submission. MR_OK: Kafka has it, it will run (`task_key` is its key). MR_EKAFKA: not known whether Kafka has it, or
  * will get it yet; submitting the same ids again is safe, because it runs once. MR_ENOT_FOUND: the queue's topic does not exist.
- * MR_ETOO_LARGE: the broker refused it. MR_ECANCELED: not sent, see mr_client_cancel_await. `err` is never NULL where the status is not MR_OK.
+ * MR_ETOO_LARGE: the broker refused it. MR_ECANCELED: not sent, see mr_client_cancel_await. `err` is never NULL where the status is
+ * not MR_OK.
  */
 typedef void mr_submitted_fn(void *ctx, enum mr_status status, const char *task_key, const struct mr_error *err);
 /*
