@@ -9,11 +9,15 @@ static bool contains(struct bytes value, const char *text)
 	return memmem(value.data, value.len, text, strlen(text)) != NULL;
 }
 
-/* JSON that names no schedule timeout needs no decoding. A name may be spelled with escapes. */
-static bool may_have_deadline(struct bytes value)
+/* JSON that names no schedule timeout needs no decoding. A name may be spelled with escapes, and a command may have set one. */
+static bool may_have_deadline(struct bytes value, struct headers headers)
 {
 	if (value.len >= 2 && memcmp(value.data, "\xc3\x01", 2) == 0)
 		return true;
+	for (size_t i = 0; i < headers.len; i++) {
+		if (bytes_is(headers.items[i].name, HEADER_OPTIONS))
+			return true;
+	}
 	return contains(value, "schedule_to_") || contains(value, "\\u");
 }
 
@@ -63,12 +67,15 @@ bool watch_understand(struct watch *watch, const struct bus_message *message, bo
 	struct dispatch dispatch;
 	bool has_key, has_deadline;
 
-	if (!bytes_present(message->value) || (!anyway && !may_have_deadline(message->value)))
+	if (!bytes_present(message->value) || (!anyway && !may_have_deadline(message->value, message->headers)))
 		return false;
 	task_init(&task);
 	if (wire_decode_task(s->links.wire, message->value, &s->arena, &task, &has_key, NULL) != MR_OK ||
 	    !dispatch_parse(message->headers, &dispatch, NULL))
 		return false;
+	/* Where they do not fit the task is as it was. */
+	if (bytes_present(dispatch.options))
+		wire_options_apply(dispatch.options, &s->arena, &task, NULL);
 	has_deadline = set_deadlines(&task, &dispatch, message->timestamp_ms, ret);
 	if (!has_deadline && !anyway)
 		return false;
