@@ -127,9 +127,18 @@ void replay_set(struct scheduler *s);
 void replay_turn(struct shard *shard);
 
 /* timers.c */
+void timers_reset(struct shard *shard);
+/* Something will be due: in the backoff set, among heartbeats and timeouts, or in some of them. -1: nothing. */
+void timers_note_backoff(struct shard *shard, int64_t due_ms);
+void timers_note_timeout(struct shard *shard, int64_t due_ms);
 void timers_note(struct shard *shard, int64_t due_ms);
 void timers_turn(struct shard *shard);
 int64_t timers_deadline_us(const struct shard *shard);
+
+/* orphans.c: parked attempts whose worker is gone */
+void orphans_soon(struct shard *shard);
+void orphans_turn(struct shard *shard);
+int64_t orphans_deadline_us(const struct shard *shard);
 
 /* outbox.c */
 void outbox_turn(struct shard *shard);

@@ -8,7 +8,7 @@
  * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is, and each attempt goes to
  * the next one, so that what one worker cannot run comes to others.
  */
-#define RESERVED_MAX 10
+#define RESERVED_MAX 11
 
 static int32_t spread(struct scheduler *s, const char *topic, struct bytes key, int64_t attempt)
 {
@@ -54,6 +54,8 @@ static size_t reserved(const struct job *job, const struct journal_record *recor
 	if (record->scheduled_at_ms != TASK_UNSET)
 		items[n++] = (struct header){BYTES_LIT(HEADER_SCHEDULED_AT), number(s, record->scheduled_at_ms)};
 	items[n++] = (struct header){BYTES_LIT(HEADER_DISPATCHED_AT), number(s, job->dispatched_at_ms)};
+	if (job->options.len > 0)
+		items[n++] = (struct header){BYTES_LIT(HEADER_OPTIONS), job->options};
 	if (job->size == JOB_WHOLE)
 		n += remembered(s, record, items + n);
 	assert(n <= RESERVED_MAX);
@@ -76,7 +78,7 @@ enum mr_status dispatch_send(struct job *job, const struct journal_record *recor
 	}
 	n += reserved(job, record, items + n);
 	out.headers = (struct headers){items, n};
-	out.partition = spread(s, topic, job->key, record->attempt);
+	out.partition = spread(s, topic, job->key, job->attempt);
 	status = bus_produce(s->links.bus, &out, &job->tag);
 	if (status == MR_OK)
 		job->unacked = 1;

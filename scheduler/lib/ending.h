@@ -19,6 +19,7 @@ enum ending_cause {
 	ENDING_TIMEOUT,   /* `timeout`: schedule timeouts close, the others go by the policy */
 	ENDING_COMPLETE,  /* asynchronous completion: COMPLETED with `result` */
 	ENDING_FAIL,      /* asynchronous failure: `failure`, by the policy */
+	ENDING_TOO_LARGE, /* FAILED: no record can carry it to its next attempt */
 };
 
 /* How it ended. */
@@ -31,8 +32,11 @@ enum ending_end {
 struct ending_request {
 	struct found_task found; /* as it was found: key and fence; borrowed during the call, like all below */
 	enum ending_cause cause;
+	/* SCHEDULE_TO_CLOSE of an attempt without a worker: START_TO_CLOSE where there is time left for the task. */
 	enum timeout_type timeout;
-	/* topic:partition:offset of the task record; absent: the journal record at found.view.journal_offset, else found.view.record_id */
+	int64_t due_ms; /* TIMEOUT: when it was due */
+	/* topic:partition:offset of the task record, which tells the run where found.view does not; absent: the journal record at
+	 * found.view.journal_offset, else found.view.record_id */
 	struct bytes place;
 	struct payload result;
 	const struct failure *failure;
@@ -44,5 +48,8 @@ struct ending_request {
 
 /* Nothing is done, and done() called with ENDING_AGAIN, where the same task is being ended already. */
 void ending_begin(struct shard *shard, const struct ending_request *request);
+
+/* By the cancel or terminate flag of the task's state, which asks for it until it has ended. */
+void ending_by_flags(struct shard *shard, const struct found_task *found);
 
 #endif

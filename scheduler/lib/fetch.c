@@ -3,10 +3,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "lib/job.h"
 
 /* A record further ahead than this many offsets is sought, a nearer one is read up to. */
 #define SKIP_MAX 256
@@ -15,15 +15,13 @@
 /* A long search leaves the loop its breath. */
 #define BATCHES_A_TURN 8
 
-struct wanted {
-	struct job *job;
-	int64_t asked_us;
-	bool passed; /* it was not at its offset: any later copy will do */
-};
-
-/* One shard: what is wanted, in the order of offsets. */
+/* One partition: what is wanted, in the order of offsets. */
 struct line {
-	struct wanted *wanted;
+	struct line *next;
+	char *topic;
+	bool is_journal;
+	int32_t partition;
+	struct fetch_want **wants;
 	size_t len, cap;
 	int64_t position; /* next offset that the reader gives; -1: not reading */
 };
@@ -41,21 +39,26 @@ struct fetch *fetch_new(struct scheduler *s)
 	struct fetch *fetch = mem_alloc(sizeof(*fetch));
 
 	fetch->s = s;
-	fetch->lines = mem_alloc((size_t)s->config.shards * sizeof(*fetch->lines));
-	for (int i = 0; i < s->config.shards; i++)
-		fetch->lines[i].position = -1;
 	return fetch;
+}
+
+static void line_free(struct line *line)
+{
+	free(line->topic);
+	free(line->wants);
+	free(line);
 }
 
 void fetch_free(struct fetch *fetch)
 {
 	if (!fetch)
 		return;
-	for (int i = 0; i < fetch->s->config.shards; i++) {
+	for (int i = 0; i < fetch->s->config.shards; i++)
 		fetch_drop_shard(fetch, i);
-		free(fetch->lines[i].wanted);
+	for (struct line *line = fetch->lines, *next; line; line = next) {
+		next = line->next;
+		line_free(line);
 	}
-	free(fetch->lines);
 	free(fetch);
 }
 
@@ -64,98 +67,129 @@ size_t fetch_pending(const struct fetch *fetch)
 	return fetch->pending;
 }
 
-static void insert(struct line *line, struct wanted wanted)
+static struct line *line_of(struct fetch *fetch, const struct fetch_want *want)
+{
+	const char *topic = want->topic ? want->topic : fetch->s->journal_topic;
+	int32_t partition = want->topic ? want->partition : want->shard->id;
+	struct line *line;
+
+	for (line = fetch->lines; line; line = line->next)
+		if (line->partition == partition && strcmp(line->topic, topic) == 0)
+			return line;
+	line = mem_alloc(sizeof(*line));
+	line->topic = mem_strdup(topic);
+	line->is_journal = !want->topic;
+	line->partition = partition;
+	line->position = -1;
+	line->next = fetch->lines;
+	fetch->lines = line;
+	return line;
+}
+
+static void insert(struct line *line, struct fetch_want *want)
 {
 	size_t i = line->len;
 
 	if (line->len == line->cap) {
 		line->cap = line->cap ? line->cap * 2 : 16;
-		line->wanted = mem_realloc_array(line->wanted, line->cap, sizeof(*line->wanted));
+		line->wants = mem_realloc_array(line->wants, line->cap, sizeof(struct fetch_want *));
 	}
-	while (i > 0 && line->wanted[i - 1].job->journal_offset > wanted.job->journal_offset) {
-		line->wanted[i] = line->wanted[i - 1];
-		i--;
-	}
-	line->wanted[i] = wanted;
+	for (; i > 0 && line->wants[i - 1]->offset > want->offset; i--)
+		line->wants[i] = line->wants[i - 1];
+	line->wants[i] = want;
 	line->len++;
 }
 
-static struct job *take_out(struct fetch *fetch, struct line *line, size_t i)
+static struct fetch_want *take_out(struct fetch *fetch, struct line *line, size_t i)
 {
-	struct job *job = line->wanted[i].job;
+	struct fetch_want *want = line->wants[i];
 
 	assert(i < line->len && fetch->pending > 0);
-	memmove(&line->wanted[i], &line->wanted[i + 1], (line->len - i - 1) * sizeof(*line->wanted));
+	memmove(&line->wants[i], &line->wants[i + 1], (line->len - i - 1) * sizeof(struct fetch_want *));
 	line->len--;
 	fetch->pending--;
-	return job;
+	return want;
 }
 
-static void seek_to(struct fetch *fetch, int shard, int64_t offset)
+static void seek_to(struct fetch *fetch, struct line *line, int64_t offset)
 {
-	struct line *line = &fetch->lines[shard];
-
 	/* A reader that refuses is set up anew. */
-	if (bus_seek(fetch->s->links.fetch, fetch->s->journal_topic, shard, offset) == MR_OK)
+	if (bus_seek(fetch->s->links.fetch, line->topic, line->partition, offset) == MR_OK)
 		line->position = offset;
 	else
 		fetch->changed = true;
 }
 
-void fetch_want(struct fetch *fetch, struct job *job)
+void fetch_add(struct fetch *fetch, struct fetch_want *want)
 {
-	int shard = job->shard->id;
-	struct line *line = &fetch->lines[shard];
+	struct line *line = line_of(fetch, want);
 
-	job->step = JOB_RECORD;
-	if (job->journal_offset < 0) {
-		job_lost(job, "Redis does not know its place in the journal");
-		return;
-	}
-	insert(line, (struct wanted){.job = job, .asked_us = fetch->s->now_us});
+	assert(want->offset >= 0);
+	want->asked_us = fetch->s->now_us;
+	want->passed = false;
+	insert(line, want);
 	fetch->pending++;
 	if (line->position < 0)
 		fetch->changed = true;
-	else if (job->journal_offset < line->position)
-		seek_to(fetch, shard, job->journal_offset);
+	else if (want->offset < line->position)
+		seek_to(fetch, line, want->offset);
 }
 
 void fetch_drop_shard(struct fetch *fetch, int shard)
 {
-	struct line *line = &fetch->lines[shard];
+	for (struct line *line = fetch->lines; line; line = line->next) {
+		for (size_t i = line->len; i-- > 0;) {
+			if (line->wants[i]->shard->id == shard) {
+				struct fetch_want *want = take_out(fetch, line, i);
 
-	while (line->len > 0)
-		job_lost(take_out(fetch, line, line->len - 1), NULL);
+				want->lost(want, FETCH_DROPPED);
+			}
+		}
+	}
 }
 
-/* Reads the partitions for which something is wanted, each from the first that is, and no others. */
+static void forget_idle_lines(struct fetch *fetch)
+{
+	for (struct line **at = &fetch->lines; *at;) {
+		struct line *line = *at;
+
+		if (line->len > 0) {
+			at = &line->next;
+			continue;
+		}
+		*at = line->next;
+		line_free(line);
+	}
+}
+
+/* Reads the partitions of which something is wanted, each from the first that is, and no others. */
 static void read_wanted(struct fetch *fetch)
 {
-	struct scheduler *s = fetch->s;
-	CLEANUP_FREE struct bus_partition *partitions = mem_realloc_array(NULL, (size_t)s->config.shards, sizeof(*partitions));
+	CLEANUP_FREE struct bus_partition *partitions = NULL;
 	size_t n = 0;
 
-	for (int i = 0; i < s->config.shards; i++) {
-		struct line *line = &fetch->lines[i];
-
-		line->position = -1;
-		if (line->len == 0)
-			continue;
-		line->position = line->wanted[0].job->journal_offset;
-		partitions[n++] = (struct bus_partition){.topic = s->journal_topic, .partition = i, .offset = line->position};
+	forget_idle_lines(fetch);
+	for (const struct line *line = fetch->lines; line; line = line->next)
+		n++;
+	partitions = mem_realloc_array(NULL, n + 1, sizeof(*partitions));
+	n = 0;
+	for (struct line *line = fetch->lines; line; line = line->next) {
+		line->position = line->wants[0]->offset;
+		partitions[n++] =
+			(struct bus_partition){.topic = line->topic, .partition = line->partition, .offset = line->position};
 	}
 	fetch->reading = n > 0;
-	fetch->changed = bus_read(s->links.fetch, partitions, n) != MR_OK;
+	fetch->changed = bus_read(fetch->s->links.fetch, partitions, n) != MR_OK;
 }
 
-static bool fits(const struct wanted *wanted, int64_t offset, const struct journal_record *record)
+static bool fits(const struct fetch_want *want, int64_t offset, const struct journal_record *record)
 {
-	if (wanted->job->journal_offset > offset || (wanted->job->journal_offset < offset && !wanted->passed))
+	if (want->offset > offset || (want->offset < offset && !want->passed))
 		return false;
-	return job_accepts(wanted->job, record);
+	return want->accepts(want, record);
 }
 
-static void give(struct fetch *fetch, struct line *line, const struct bus_message *message)
+static void give_journal(struct fetch *fetch, struct line *line, const struct bus_message *message)
 {
 	struct scheduler *s = fetch->s;
 	struct journal_record record;
@@ -163,63 +197,85 @@ static void give(struct fetch *fetch, struct line *line, const struct bus_messag
 	if (!bytes_present(message->value) ||
 	    wire_decode_journal(s->links.wire, message->value, &s->arena, &record, NULL) != MR_OK)
 		return;
-	for (size_t i = 0; i < line->len; i++) {
-		if (fits(&line->wanted[i], message->offset, &record)) {
-			job_found(take_out(fetch, line, i), message->value, &record);
-			return;
+	for (size_t i = 0; i < line->len;) {
+		if (fits(line->wants[i], message->offset, &record)) {
+			struct fetch_want *want = take_out(fetch, line, i);
+
+			want->found(want, message, &record);
+		} else {
+			i++;
 		}
+	}
+}
+
+/* A task record is at its place or nowhere. */
+static void give_task(struct fetch *fetch, struct line *line, const struct bus_message *message)
+{
+	while (line->len > 0 && line->wants[0]->offset <= message->offset) {
+		struct fetch_want *want = take_out(fetch, line, 0);
+
+		if (want->offset == message->offset)
+			want->found(want, message, NULL);
+		else
+			want->lost(want, FETCH_GONE);
 	}
 }
 
 static bool concerns(const struct line *line, int64_t offset)
 {
-	return line->len > 0 && (line->wanted[0].passed || line->wanted[0].job->journal_offset <= offset);
+	return line->len > 0 && (line->wants[0]->passed || line->wants[0]->offset <= offset);
 }
 
-static void read_message(struct fetch *fetch, int shard, const struct bus_message *message)
+static void mark_passed(struct line *line, int64_t before)
 {
-	struct line *line = &fetch->lines[shard];
+	for (size_t i = 0; i < line->len && line->wants[i]->offset < before; i++)
+		line->wants[i]->passed = true;
+}
 
+static void read_message(struct fetch *fetch, struct line *line, const struct bus_message *message)
+{
 	if (message->offset < line->position)
 		return;
 	line->position = message->offset + 1;
-	/* What lies behind us and was not there is looked for from here on. */
-	for (size_t i = 0; i < line->len && line->wanted[i].job->journal_offset < message->offset; i++)
-		line->wanted[i].passed = true;
-	if (concerns(line, message->offset))
-		give(fetch, line, message);
-	for (size_t i = 0; i < line->len && line->wanted[i].job->journal_offset <= message->offset; i++)
-		line->wanted[i].passed = true;
+	if (!line->is_journal) {
+		give_task(fetch, line, message);
+	} else {
+		/* What lies behind us and was not there is looked for from here on. */
+		mark_passed(line, message->offset);
+		if (concerns(line, message->offset))
+			give_journal(fetch, line, message);
+		mark_passed(line, message->offset + 1);
+	}
 	arena_reset(&fetch->s->arena);
 }
 
-static void read_line(struct fetch *fetch, int shard)
+static void read_line(struct fetch *fetch, struct line *line)
 {
-	struct line *line = &fetch->lines[shard];
 	struct bus *bus = fetch->s->links.fetch;
 	struct bus_message *messages[BATCH];
 
 	for (int batch = 0; batch < BATCHES_A_TURN && line->len > 0 && line->position >= 0; batch++) {
-		size_t n = bus_take(bus, fetch->s->journal_topic, shard, messages, BATCH);
+		size_t n = bus_take(bus, line->topic, line->partition, messages, BATCH);
 
 		for (size_t i = 0; i < n; i++) {
-			read_message(fetch, shard, messages[i]);
+			read_message(fetch, line, messages[i]);
 			bus_message_free(bus, messages[i]);
 		}
 		if (n < BATCH)
 			break;
 	}
-	if (line->len > 0 && line->position >= 0 && !line->wanted[0].passed &&
-	    line->wanted[0].job->journal_offset > line->position + SKIP_MAX)
-		seek_to(fetch, shard, line->wanted[0].job->journal_offset);
+	if (line->len > 0 && line->position >= 0 && !line->wants[0]->passed && line->wants[0]->offset > line->position + SKIP_MAX)
+		seek_to(fetch, line, line->wants[0]->offset);
 }
 
 static void give_up_late(struct fetch *fetch, struct line *line)
 {
 	for (size_t i = line->len; i-- > 0;) {
-		if (fetch->s->now_us - line->wanted[i].asked_us >= LIMIT_US)
-			job_lost(take_out(fetch, line, i),
-				 line->position < 0 ? "Kafka does not answer" : "it was not found in time");
+		if (fetch->s->now_us - line->wants[i]->asked_us >= LIMIT_US) {
+			struct fetch_want *want = take_out(fetch, line, i);
+
+			want->lost(want, FETCH_LATE);
+		}
 	}
 }
 
@@ -227,9 +283,9 @@ void fetch_turn(struct fetch *fetch)
 {
 	if (!fetch->changed && !fetch->reading)
 		return;
-	for (int i = 0; i < fetch->s->config.shards; i++) {
-		read_line(fetch, i);
-		give_up_late(fetch, &fetch->lines[i]);
+	for (struct line *line = fetch->lines; line; line = line->next) {
+		read_line(fetch, line);
+		give_up_late(fetch, line);
 	}
 	if (fetch->changed || (fetch->reading && fetch->pending == 0))
 		read_wanted(fetch);

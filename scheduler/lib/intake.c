@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lib/core.h"
+#include "lib/ending.h"
 
 /*
  * The journal of one shard, batch by batch: read, decode, apply together with the offset. The same code serves a replay under
@@ -17,15 +18,17 @@ struct applied {
 	int64_t to;
 	struct arena arena; /* keys of the records */
 	size_t n;
-	struct bytes *keys;
-	int64_t *due_ms; /* -1: no timer */
+	struct bytes *keys; /* as in the journal, where they may have a suffix */
+	struct alarms {
+		int64_t backoff_ms, timeout_ms; /* -1: none */
+	} * alarms;
 };
 
 static void applied_free(struct applied *applied)
 {
 	arena_deinit(&applied->arena);
 	free(applied->keys);
-	free(applied->due_ms);
+	free(applied->alarms);
 	free(applied);
 }
 
@@ -38,11 +41,13 @@ static void answer_record(struct shard *shard, const struct applied *applied, si
 {
 	switch (answer->verdict) {
 	case APPLY_DONE:
-		if (applied->due_ms[i] >= 0)
-			timers_note(shard, applied->due_ms[i]);
+		timers_note_backoff(shard, applied->alarms[i].backoff_ms);
+		timers_note_timeout(shard, applied->alarms[i].timeout_ms);
 		break;
 	case APPLY_STALE:
+		break;
 	case APPLY_END:
+		ending_by_flags(shard, answer->found);
 		break;
 	case APPLY_FINISHED:
 		publish_tombstone(shard, applied->keys[i]);
@@ -87,6 +92,12 @@ static void on_applied(void *ctx, enum mr_status status, const struct apply_answ
 	applied_free(applied);
 }
 
+/* A checkpoint is about its partition. */
+static bool belongs_here(const struct shard *shard, const struct journal_record *record)
+{
+	return record->kind == JOURNAL_CHECKPOINT || task_shard(record->task_key, shard->s->config.shards) == shard->id;
+}
+
 /* NULL where nothing of the record is to be applied. */
 static const struct journal_record *decode(struct shard *shard, const struct bus_message *message)
 {
@@ -101,11 +112,7 @@ static const struct journal_record *decode(struct shard *shard, const struct bus
 		publish_dead(s, message, err.message);
 		return NULL;
 	}
-	if (record->kind == JOURNAL_CHECKPOINT) {
-		checkpoint_read(shard, record);
-		return record;
-	}
-	if (task_shard(record->task_key, s->config.shards) != shard->id) {
+	if (!belongs_here(shard, record)) {
 		publish_dead(s, message, "the record's task belongs to another partition of the journal");
 		return NULL;
 	}
@@ -145,7 +152,22 @@ static struct apply_record to_apply(const struct journal_record *record, int64_t
 	};
 }
 
-static struct applied *applied_new(struct shard *shard, int64_t to, const struct apply_record *records, size_t n)
+/* When the loop has to wake for what the record arms. */
+static struct alarms alarms_of(const struct scheduler *s, const struct apply_record *record)
+{
+	struct alarms alarms = {.backoff_ms = record->due_ms, .timeout_ms = record->close_at_ms};
+	int64_t beat_ms;
+
+	if (record->kind != JOURNAL_STARTED || record->worker.len > 0 || record->heartbeat_timeout_ms <= 0)
+		return alarms;
+	beat_ms = s->links.redis->time_ms(s->links.store, s->now_us) + record->heartbeat_timeout_ms;
+	if (alarms.timeout_ms < 0 || beat_ms < alarms.timeout_ms)
+		alarms.timeout_ms = beat_ms;
+	return alarms;
+}
+
+static struct applied *applied_new(struct shard *shard, int64_t to, const struct apply_record *records, const struct bytes *keys,
+				   size_t n)
 {
 	struct applied *applied = mem_alloc(sizeof(*applied));
 
@@ -155,17 +177,17 @@ static struct applied *applied_new(struct shard *shard, int64_t to, const struct
 	applied->to = to;
 	applied->n = n;
 	applied->keys = mem_realloc_array(NULL, n + 1, sizeof(*applied->keys));
-	applied->due_ms = mem_realloc_array(NULL, n + 1, sizeof(*applied->due_ms));
+	applied->alarms = mem_realloc_array(NULL, n + 1, sizeof(*applied->alarms));
 	for (size_t i = 0; i < n; i++) {
-		applied->keys[i] = arena_copy(&applied->arena, records[i].key);
-		applied->due_ms[i] = records[i].due_ms;
+		applied->keys[i] = arena_copy(&applied->arena, keys[i]);
+		applied->alarms[i] = alarms_of(shard->s, &records[i]);
 	}
 	return applied;
 }
 
-static void apply(struct shard *shard, int64_t to, const struct apply_record *records, size_t n)
+static void apply(struct shard *shard, int64_t to, const struct apply_record *records, const struct bytes *keys, size_t n)
 {
-	struct applied *applied = applied_new(shard, to, records, n);
+	struct applied *applied = applied_new(shard, to, records, keys, n);
 	enum mr_status status;
 
 	shard->applying = true;
@@ -183,7 +205,8 @@ static bool is_repeat(const struct shard *shard, const struct bus_message *messa
 	return shard->journal.position >= 0 && message->offset < shard->journal.position;
 }
 
-static size_t decode_batch(struct shard *shard, struct bus_message *const *messages, size_t n, struct apply_record *records)
+static size_t decode_batch(struct shard *shard, struct bus_message *const *messages, size_t n, struct apply_record *records,
+			   struct bytes *keys)
 {
 	struct scheduler *s = shard->s;
 	size_t kept = 0;
@@ -196,6 +219,7 @@ static size_t decode_batch(struct shard *shard, struct bus_message *const *messa
 		if (!record)
 			continue;
 		records[kept] = to_apply(record, messages[i]->offset);
+		keys[kept] = messages[i]->key;
 		if (records[kept].due_ms >= 0)
 			cache_put(s->cache, shard->id, messages[i]->offset, messages[i]->value);
 		kept++;
@@ -208,6 +232,7 @@ void intake_turn(struct shard *shard)
 	struct scheduler *s = shard->s;
 	struct bus_message *messages[INTAKE_BATCH];
 	struct apply_record records[INTAKE_BATCH];
+	struct bytes keys[INTAKE_BATCH];
 	int64_t before = shard->journal.position;
 	size_t n, kept;
 
@@ -217,9 +242,9 @@ void intake_turn(struct shard *shard)
 	}
 	n = bus_take(s->links.bus, s->journal_topic, shard->id, messages, INTAKE_BATCH);
 	if (n > 0) {
-		kept = decode_batch(shard, messages, n, records);
+		kept = decode_batch(shard, messages, n, records, keys);
 		if (shard->journal.position != before)
-			apply(shard, shard->journal.position, records, kept);
+			apply(shard, shard->journal.position, records, keys, kept);
 		for (size_t i = 0; i < n; i++)
 			bus_message_free(s->links.bus, messages[i]);
 		arena_reset(&s->arena);

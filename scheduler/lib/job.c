@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "lib/fetch.h"
+#include "lib/ending.h"
 
 static bool same_thing(const struct job *job, const struct fired *fired, bool finished)
 {
@@ -14,33 +14,43 @@ static bool same_thing(const struct job *job, const struct fired *fired, bool fi
 	       bytes_equal(job->run_id, fired->run_id);
 }
 
-static void on_delivered(struct delivery *delivery, enum mr_status status, int64_t offset)
+static struct bytes put_text(char **at, struct bytes text)
 {
-	(void)offset;
-	job_delivered((const struct job_tag *)delivery, status);
+	struct bytes copy = {bytes_present(text) ? *at : NULL, text.len};
+
+	if (text.len > 0)
+		memcpy(*at, text.data, text.len);
+	*at += text.len;
+	return copy;
 }
+
+static void job_delivered(struct delivery *delivery, enum mr_status status, int64_t offset);
+static bool accepts(const struct fetch_want *want, const struct journal_record *record);
+static void found(struct fetch_want *want, const struct bus_message *message, const struct journal_record *record);
+static void lost(struct fetch_want *want, enum fetch_loss loss);
 
 /* NULL where the same is under way. */
 static struct job *job_new(struct shard *shard, struct bytes key, const struct fired *fired, bool finished)
 {
 	struct job *job = map_get(&shard->jobs, key);
+	char *at;
 
 	if (job && same_thing(job, fired, finished))
 		return NULL;
-	job = mem_alloc(sizeof(*job) + key.len + fired->run_id.len);
+	job = mem_alloc(sizeof(*job) + key.len + fired->run_id.len + fired->options.len);
 	job->shard = shard;
 	job->tag.job = job->reply_tag.job = job;
-	job->tag.delivery.done = job->reply_tag.delivery.done = on_delivered;
+	job->tag.delivery.done = job->reply_tag.delivery.done = job_delivered;
 	job->reply_tag.is_reply = true;
 	job->finished = finished;
-	memcpy(job->text, key.data, key.len);
-	job->key = (struct bytes){job->text, key.len};
-	if (fired->run_id.len > 0)
-		memcpy(job->text + key.len, fired->run_id.data, fired->run_id.len);
-	job->run_id = (struct bytes){job->text + key.len, fired->run_id.len};
+	at = job->text;
+	job->key = put_text(&at, key);
+	job->run_id = put_text(&at, fired->run_id);
+	job->options = put_text(&at, fired->options);
 	job->epoch = fired->epoch;
 	job->attempt = fired->attempt;
-	job->journal_offset = fired->journal_offset;
+	job->want = (struct fetch_want){
+		.shard = shard, .offset = fired->journal_offset, .accepts = accepts, .found = found, .lost = lost};
 	/* A job about an earlier state of the task goes on, unlisted: only the newest is looked for. Its key must not stay in
 	 * the map. */
 	map_remove(&shard->jobs, key);
@@ -49,9 +59,20 @@ static struct job *job_new(struct shard *shard, struct bytes key, const struct f
 	return job;
 }
 
-void job_free(struct job *job)
+static void tell_watcher(struct job *job, bool published)
+{
+	struct job_watcher watcher = job->watcher;
+
+	job->watcher.published = NULL;
+	if (watcher.published)
+		watcher.published(watcher.ctx, published);
+}
+
+static void job_free(struct job *job)
 {
 	struct shard *shard = job->shard;
+
+	tell_watcher(job, false);
 
 	if (map_get(&shard->jobs, job->key) == job)
 		map_remove(&shard->jobs, job->key);
@@ -60,11 +81,20 @@ void job_free(struct job *job)
 	free(job);
 }
 
-bool job_accepts(const struct job *job, const struct journal_record *record)
+static struct job *job_of(const struct fetch_want *want)
 {
-	return (record->kind == JOURNAL_BACKOFF || record->kind == JOURNAL_WAITING) && record->epoch == job->epoch &&
-	       record->attempt == job->attempt && bytes_equal(record->task_key, job->key) &&
-	       bytes_equal(record->run_id, job->run_id);
+	return (struct job *)(void *)((char *)(uintptr_t)want - offsetof(struct job, want));
+}
+
+/* Any record that carries this run will do: which attempt comes next is for the state in Redis to say. */
+static bool job_accepts(const struct job *job, const struct journal_record *record)
+{
+	return bytes_present(record->task) && bytes_equal(record->task_key, job->key) && bytes_equal(record->run_id, job->run_id);
+}
+
+static bool accepts(const struct fetch_want *want, const struct journal_record *record)
+{
+	return job_accepts(job_of(want), record);
 }
 
 static void block(struct job *job)
@@ -76,35 +106,58 @@ static void block(struct job *job)
 	s->blocked = job;
 }
 
-void job_found(struct job *job, struct bytes value, const struct journal_record *record)
+static void sent(struct job *job, enum mr_status status);
+
+/* The task's topic does not take it, not even without the failures of former attempts. The outbox keeps it until it has ended. */
+static void end_too_large(struct job *job)
+{
+	struct ending_request request = {
+		.found = {.key = job->key,
+			  .view = {.state = VIEW_SCHEDULED,
+				   .run_id = job->run_id,
+				   .epoch = job->epoch,
+				   .attempt = job->attempt,
+				   .journal_offset = job->want.offset}},
+		.cause = ENDING_TOO_LARGE,
+	};
+
+	ending_begin(job->shard, &request);
+	job_free(job);
+}
+
+/* The record is here; `value` absent: from memory. */
+static void job_found(struct job *job, struct bytes value, const struct journal_record *record)
 {
 	enum mr_status status;
 
 	assert(!job->finished && job->step == JOB_RECORD);
-	if (job->size == JOB_TOO_LARGE) {
-		toolarge_finish(job, record);
-		return;
-	}
 	job->step = JOB_SENDING;
 	status = dispatch_send(job, record);
 	if (status == MR_OK)
 		return;
 	if (status == MR_EFULL) {
 		if (bytes_present(value))
-			cache_put(job->shard->s->cache, job->shard->id, job->journal_offset, value);
+			cache_put(job->shard->s->cache, job->shard->id, job->want.offset, value);
 		block(job);
 		return;
 	}
-	job_delivered(&job->tag, status);
+	sent(job, status);
 }
 
-void job_lost(struct job *job, const char *reason)
+static void found(struct fetch_want *want, const struct bus_message *message, const struct journal_record *record)
 {
+	job_found(job_of(want), message->value, record);
+}
+
+/* The sweep will ask again. */
+static void lost(struct fetch_want *want, enum fetch_loss loss)
+{
+	struct job *job = job_of(want);
+
 	assert(!job->finished && job->step == JOB_RECORD);
-	if (reason)
+	if (loss != FETCH_DROPPED)
 		log_error("the journal record of an attempt that is due cannot be read", LOG_B("task_key", job->key),
-			  LOG_I("attempt", job->attempt), LOG_I("shard", job->shard->id), LOG_I("offset", job->journal_offset),
-			  LOG_S("reason", reason));
+			  LOG_I("attempt", job->attempt), LOG_I("shard", job->shard->id), LOG_I("offset", want->offset));
 	job_free(job);
 }
 
@@ -112,7 +165,7 @@ static bool send_cached(struct job *job)
 {
 	struct shard *shard = job->shard;
 	struct scheduler *s = shard->s;
-	struct bytes value = cache_get(s->cache, shard->id, job->journal_offset);
+	struct bytes value = cache_get(s->cache, shard->id, job->want.offset);
 	struct journal_record record;
 
 	if (!bytes_present(value) || wire_decode_journal(s->links.wire, value, &s->arena, &record, NULL) != MR_OK ||
@@ -123,16 +176,28 @@ static bool send_cached(struct job *job)
 	return true;
 }
 
+static void fetch(struct job *job)
+{
+	if (job->want.offset >= 0) {
+		fetch_add(job->shard->s->fetch, &job->want);
+		return;
+	}
+	log_error("Redis does not know where in the journal an attempt is that is due", LOG_B("task_key", job->key));
+	job_free(job);
+}
+
 /* From memory, or from the journal. */
 static void find_record(struct job *job)
 {
 	struct scheduler *s = job->shard->s;
 
-	if (send_cached(job)) {
+	if (job->size == JOB_TOO_LARGE) {
+		end_too_large(job);
+	} else if (send_cached(job)) {
 		s->stats.cache_hits++;
 	} else {
 		s->stats.cache_misses++;
-		fetch_want(s->fetch, job);
+		fetch(job);
 	}
 	arena_reset(&s->arena);
 }
@@ -190,7 +255,18 @@ static void send_result(struct job *job, const struct swept *swept)
 		send_reply(job, publication->reply_topic, publication->reply_key, publication);
 	while (!job->failed && store_replies_next(&replies, &topic, &key))
 		send_reply(job, topic, key, publication);
-	job_delivered(&job->tag, MR_OK);
+	sent(job, MR_OK);
+}
+
+bool job_publish(struct shard *shard, const struct swept *finished, struct job_watcher watcher)
+{
+	struct job *job = job_new(shard, finished->key, &finished->dispatch, true);
+
+	if (!job)
+		return false;
+	job->watcher = watcher;
+	send_result(job, finished);
+	return true;
 }
 
 void job_sweep(struct shard *shard, const struct swept *swept, int64_t now_ms)
@@ -221,25 +297,35 @@ static void clear(struct job *job)
 	clears->jobs[clears->len++] = job;
 }
 
-static void send_tombstone(struct job *job)
+/* For the task, for its heartbeats and for what commands have changed. */
+static void send_tombstones(struct job *job)
 {
+	static const char *const suffixes[] = {"", JOURNAL_HEARTBEAT_SUFFIX, JOURNAL_COMMAND_SUFFIX};
 	struct shard *shard = job->shard;
-	const struct bus_record record = {.topic = shard->s->journal_topic, .partition = shard->id, .key = job->key};
+	struct bus_record record = {.topic = shard->s->journal_topic, .partition = shard->id};
+	struct buf *key = &shard->s->scratch;
 
 	job->step = JOB_TOMBSTONE;
+	/* Held, so that an answer inside produce cannot end the job. */
 	job->unacked = 1;
-	if (bus_produce(shard->s->links.bus, &record, &job->tag) != MR_OK) {
-		job_free(job);
-		return;
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && !job->failed; i++) {
+		buf_reset(key);
+		buf_append_bytes(key, job->key);
+		buf_append_bytes(key, bytes_of(suffixes[i]));
+		record.key = buf_bytes(key);
+		job->failed = bus_produce(shard->s->links.bus, &record, &job->tag) != MR_OK;
+		job->unacked += !job->failed;
+		shard->s->stats.tombstones += !job->failed;
 	}
-	shard->s->stats.tombstones++;
+	sent(job, MR_OK);
 }
 
 static void result_delivered(struct job *job)
 {
 	if (job->step == JOB_SENDING) {
-		job->shard->s->stats.swept_results++;
-		send_tombstone(job);
+		job->shard->s->stats.swept_results += job->swept;
+		tell_watcher(job, true);
+		send_tombstones(job);
 	} else {
 		clear(job);
 	}
@@ -247,7 +333,7 @@ static void result_delivered(struct job *job)
 
 static void dispatch_delivered(struct job *job)
 {
-	cache_drop(job->shard->s->cache, job->shard->id, job->journal_offset);
+	cache_drop(job->shard->s->cache, job->shard->id, job->want.offset);
 	job->shard->s->stats.dispatched++;
 	job->shard->s->stats.swept_attempts += job->swept;
 	clear(job);
@@ -292,7 +378,7 @@ static void job_published(struct job *job)
 		dispatch_delivered(job);
 }
 
-void job_delivered(const struct job_tag *tag, enum mr_status status)
+static void sent_with(const struct job_tag *tag, enum mr_status status)
 {
 	struct job *job = tag->job;
 
@@ -308,6 +394,17 @@ void job_delivered(const struct job_tag *tag, enum mr_status status)
 	}
 	if (job->unacked == 0)
 		job_published(job);
+}
+
+static void sent(struct job *job, enum mr_status status)
+{
+	sent_with(&job->tag, status);
+}
+
+static void job_delivered(struct delivery *delivery, enum mr_status status, int64_t offset)
+{
+	(void)offset;
+	sent_with((const struct job_tag *)(void *)delivery, status);
 }
 
 static void on_cleared(void *ctx, enum mr_status status)

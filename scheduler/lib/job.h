@@ -3,6 +3,7 @@
 #define SCHEDULER_JOB_H
 
 #include "lib/core.h"
+#include "lib/fetch.h"
 
 /*
  * One publication that the outbox of Redis asks for: the dispatch of an attempt, or the result of a finished task. It ends
@@ -29,18 +30,25 @@ struct job_tag {
 	bool is_reply;
 };
 
+/* Who wants to know whether a result is in Kafka. Called once. */
+struct job_watcher {
+	void (*published)(void *ctx, bool published);
+	void *ctx;
+};
+
 struct job {
 	struct shard *shard;
+	struct fetch_want want; /* of a dispatch */
 	struct job_tag tag, reply_tag;
-	struct job *next; /* in scheduler.blocked */
-	bool finished;    /* the job is a result */
+	struct job_watcher watcher; /* of a result */
+	struct job *next;           /* in scheduler.blocked */
+	bool finished;              /* the job is a result */
 	bool swept;
 	bool failed;
 	enum job_step step;
 	enum job_size size;
-	struct bytes key, run_id; /* in text */
+	struct bytes key, run_id, options; /* in text */
 	int64_t epoch, attempt;
-	int64_t journal_offset;
 	int64_t dispatched_at_ms;
 	size_t unacked;
 	char text[];
@@ -49,21 +57,13 @@ struct job {
 /* After fire, or found by the sweep. Nothing is done where the same is under way. */
 void job_dispatch(struct shard *shard, const struct fired *fired, int64_t now_ms);
 void job_sweep(struct shard *shard, const struct swept *swept, int64_t now_ms);
-/* True where the journal record is the one that carries this attempt. */
-bool job_accepts(const struct job *job, const struct journal_record *record);
-/* The record is here (`value`, decoded as `record`). */
-void job_found(struct job *job, struct bytes value, const struct journal_record *record);
-/* It cannot be found; the sweep will ask again. */
-void job_lost(struct job *job, const char *reason);
-void job_delivered(const struct job_tag *tag, enum mr_status status);
+/* The result of a task that was finished here. False where it is being published already. */
+bool job_publish(struct shard *shard, const struct swept *finished, struct job_watcher watcher);
 /* Sends what waited for room, clears what is published. */
 void jobs_turn(struct scheduler *s);
 void jobs_deinit(struct scheduler *s);
 
 /* dispatch.c: the record of the next attempt, as far as `size` allows. */
 enum mr_status dispatch_send(struct job *job, const struct journal_record *record);
-/* toolarge.c: a task that no topic takes ends FAILED. */
-void toolarge_finish(struct job *job, const struct journal_record *record);
-void job_free(struct job *job);
 
 #endif

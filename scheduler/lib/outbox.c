@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "lib/core.h"
+#include "lib/ending.h"
 #include "lib/fetch.h"
 #include "lib/job.h"
 
@@ -25,8 +26,12 @@ static void on_swept(void *ctx, enum mr_status status, const struct swept *swept
 		return;
 	}
 	now_ms = s->links.redis->time_ms(s->links.store, s->now_us);
-	for (size_t i = 0; i < n; i++)
-		job_sweep(shard, &swept[i], now_ms);
+	for (size_t i = 0; i < n; i++) {
+		if (swept[i].end)
+			ending_by_flags(shard, swept[i].end);
+		else
+			job_sweep(shard, &swept[i], now_ms);
+	}
 	if (n == SWEEP_BATCH)
 		shard->sweep_us = s->now_us;
 }

@@ -44,6 +44,7 @@ void scheduler_bury(struct scheduler *s, const char *worker)
 	for (int i = 0; i < s->config.shards; i++) {
 		shards[i] = i;
 		recovery_buried(&s->shards[i], worker);
+		orphans_soon(&s->shards[i]);
 	}
 	leases_forget(s->leases, worker);
 	s->stats.buried++;

@@ -98,7 +98,8 @@ bool shard_called(struct shard_call *call, enum mr_status status)
 
 void shard_init(struct shard *shard, struct scheduler *s, int id)
 {
-	*shard = (struct shard){.s = s, .id = id, .next_due_ms = -1, .control_position = -1};
+	*shard = (struct shard){.s = s, .id = id, .control_position = -1};
+	timers_reset(shard);
 	recovery_init(&shard->recovery);
 }
 
@@ -106,6 +107,8 @@ void shard_deinit(struct shard *shard)
 {
 	recovery_deinit(&shard->recovery);
 	map_deinit(&shard->jobs);
+	map_deinit(&shard->endings);
+	buf_deinit(&shard->orphans_after);
 }
 
 /* Forgets everything that a walk has learned. Jobs stay: they are fenced, and end by themselves. */
@@ -114,9 +117,11 @@ static void shard_reset(struct shard *shard)
 	bool was_reading = shard->phase == PHASE_RESULTS;
 
 	shard->generation++;
-	shard->looking = shard->applying = shard->firing = shard->sweeping = shard->expiring = shard->tipping = false;
+	shard->looking = shard->applying = shard->orphaning = shard->sweeping = shard->expiring = shard->tipping = false;
 	shard->seek_wanted = false;
-	shard->next_due_ms = -1;
+	timers_reset(shard);
+	buf_reset(&shard->orphans_after);
+	shard->orphans_us = shard->s->now_us;
 	shard->outbox = 0;
 	shard->nonce[0] = '\0';
 	recovery_deinit(&shard->recovery);
@@ -178,7 +183,7 @@ void shard_become_ready(struct shard *shard, const struct shard_status *status)
 	shard->control_stored = status->control_offset;
 	cursor_start(&shard->journal, status->journal_offset, s->now_us);
 	shard->seek_wanted = true;
-	shard->next_due_ms = status->next_due_ms;
+	timers_note(shard, status->next_due_ms);
 	shard->outbox = status->outbox;
 	shard->look_us = s->now_us + LOOK_INTERVAL_US;
 	shard->sweep_us = shard->expire_us = s->now_us + LOOK_INTERVAL_US;
@@ -314,6 +319,7 @@ static void ready_turn(struct shard *shard)
 	if (cursor_wants_end(&shard->journal, s->now_us))
 		ends_want(s, TOPIC_JOURNAL, shard->id);
 	timers_turn(shard);
+	orphans_turn(shard);
 	outbox_turn(shard);
 }
 
@@ -358,5 +364,6 @@ int64_t shard_deadline_us(const struct shard *shard)
 		return min64(deadline_us, recovery_deadline_us(shard));
 	deadline_us = min64(deadline_us, cursor_deadline_us(&shard->journal, now_us));
 	deadline_us = min64(deadline_us, timers_deadline_us(shard));
+	deadline_us = min64(deadline_us, orphans_deadline_us(shard));
 	return min64(deadline_us, outbox_deadline_us(shard));
 }

@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_SHARD_H
 #define SCHEDULER_SHARD_H
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "lib/cursor.h"
 #include "store/store.h"
@@ -73,9 +74,15 @@ struct shard {
 	int64_t committed;        /* journal offset last committed to the group, for the display of lag only */
 	int64_t control_committed;
 
-	int64_t next_due_ms; /* -1: nothing waits */
-	bool firing;
-	int64_t fire_not_before_us;
+	struct alarm {
+		int64_t next_ms; /* -1: nothing waits */
+		bool calling;
+		int64_t not_before_us;
+	} backoff, timeouts;
+
+	bool orphaning; /* a call is under way */
+	int64_t orphans_us;
+	struct buf orphans_after; /* where the walk goes on */
 
 	int64_t outbox; /* entries at the last look */
 	bool sweeping;
@@ -85,7 +92,8 @@ struct shard {
 	bool expiring;
 	int64_t expire_us;
 
-	struct map jobs; /* task key -> struct job: what is being published */
+	struct map jobs;    /* task key -> struct job: what is being published */
+	struct map endings; /* task key -> struct end: what is being ended from outside (ending.h) */
 	struct recovery recovery;
 };
 

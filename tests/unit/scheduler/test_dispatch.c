@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	struct world *world = world_new();
 
-	world_silence(world, "look tip tips expire commit ends");
+	world_silence(world, "orphans due look tip tips expire commit ends");
 	*state = world;
 	return 0;
 }
@@ -159,7 +159,7 @@ static void a_record_that_compaction_moved_is_found_behind_its_place(void **stat
 	assert_false(world_did(world, "produce tasks.default b"));
 }
 
-static void a_record_of_another_attempt_is_not_sent(void **state)
+static void which_attempt_comes_next_is_for_redis_to_say(void **state)
 {
 	struct world *world = *state;
 
@@ -169,7 +169,35 @@ static void a_record_of_another_attempt_is_not_sent(void **state)
 	world_due(world, "a", 3, 0);
 	world_assign(world);
 	world_settle(world);
+	assert_true(world_did(world, "produce tasks.default a"));
+	assert_string_equal(world_header(world, "tasks.default", HEADER_ATTEMPT), "3");
+}
+
+static void a_record_of_another_task_is_not_sent(void **state)
+{
+	struct world *world = *state;
+
+	world_backoff(world, "b", 2, 0);
+	world_marker(world, SHARD_READY, "nonce");
+	world_stored(world, 1, 0);
+	world_due(world, "a", 2, 0);
+	world_assign(world);
+	world_settle(world);
 	assert_false(world_did(world, "produce tasks.default a"));
+	assert_false(world_did(world, "produce tasks.default b"));
+}
+
+static void what_commands_have_changed_goes_with_the_attempt(void **state)
+{
+	struct world *world = *state;
+
+	live(world);
+	due_in(world, "a", 1000);
+	world_settle(world);
+	assert_null(world_header(world, "tasks.default", HEADER_OPTIONS));
+	world_due_options(world, "b", 2, world_backoff(world, "b", 2, 0), "{\"priority\":1}");
+	world_pass(world, 100);
+	assert_string_equal(world_header(world, "tasks.default", HEADER_OPTIONS), "{\"priority\":1}");
 }
 
 static void a_full_queue_of_kafka_delays_but_loses_nothing(void **state)
@@ -244,10 +272,11 @@ static void an_attempt_that_is_too_large_even_then_ends_the_task(void **state)
 	world_forget(world);
 	world_ack(world, MR_ETOO_LARGE);
 	world_settle(world);
-	world_expect(world, "finish a FAILED", NULL);
+	world_expect(world, "finish a FAILED", "produce results a", NULL);
+	assert_non_null(strstr(world_value(world, "results"), "TooLarge"));
 }
 
-static void a_result_left_behind_is_published_then_its_tombstone_then_cleared(void **state)
+static void a_result_left_behind_is_published_then_its_tombstones_then_cleared(void **state)
 {
 	struct world *world = *state;
 
@@ -257,9 +286,9 @@ static void a_result_left_behind_is_published_then_its_tombstone_then_cleared(vo
 	world_expect(world, "sweep", "produce results a", "produce replies reply-key", "produce more k1", "sweep", NULL);
 	assert_string_equal(world_value(world, "results"), "the result");
 	world_ack(world, MR_OK);
-	/* Acknowledging goes on with the tombstone, which world_ack acknowledges too. */
+	/* Acknowledging goes on with the tombstones, which world_ack acknowledges too. */
 	world_settle(world);
-	world_expect(world, "tombstone a", "published a", NULL);
+	world_expect(world, "tombstone a", "tombstone a\nh", "tombstone a\nc", "published a", NULL);
 }
 
 static void a_result_that_kafka_failed_is_not_cleared(void **state)
@@ -288,13 +317,15 @@ int main(void)
 		TEST(after_an_outage_of_kafka_the_end_is_asked_for_again),
 		TEST(a_record_that_is_not_in_memory_is_read_from_the_journal),
 		TEST(a_record_that_compaction_moved_is_found_behind_its_place),
-		TEST(a_record_of_another_attempt_is_not_sent),
+		TEST(which_attempt_comes_next_is_for_redis_to_say),
+		TEST(a_record_of_another_task_is_not_sent),
+		TEST(what_commands_have_changed_goes_with_the_attempt),
 		TEST(a_full_queue_of_kafka_delays_but_loses_nothing),
 		TEST(a_dispatch_that_kafka_failed_is_swept),
 		TEST(what_is_under_way_is_not_swept_twice),
 		TEST(an_attempt_that_is_too_large_goes_without_its_history),
 		TEST(an_attempt_that_is_too_large_even_then_ends_the_task),
-		TEST(a_result_left_behind_is_published_then_its_tombstone_then_cleared),
+		TEST(a_result_left_behind_is_published_then_its_tombstones_then_cleared),
 		TEST(a_result_that_kafka_failed_is_not_cleared),
 	};
 

@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	struct world *world = world_new();
 
-	world_silence(world, "look tip tips expire commit");
+	world_silence(world, "orphans due look tip tips expire commit");
 	*state = world;
 	return 0;
 }
@@ -191,7 +191,7 @@ static void an_end_asked_for_before_the_barrier_does_not_count(void **state)
 
 	/* A question for the tip is under way when the data is lost. */
 	live_with_worker(world);
-	world_silence(world, "look tip expire commit");
+	world_silence(world, "orphans due look tip expire commit");
 	world_hold_ends(world, true);
 	world_pass(world, 1000);
 	assert_true(world_did(world, "tips results"));

@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	struct world *world = world_new();
 
-	world_silence(world, "look tip tips expire commit ends");
+	world_silence(world, "orphans due look tip tips expire commit ends");
 	*state = world;
 	return 0;
 }
@@ -129,7 +129,7 @@ static void the_tip_of_results_is_noted_each_second(void **state)
 {
 	struct world *world = *state;
 
-	world_silence(world, "look expire commit");
+	world_silence(world, "orphans due look expire commit");
 	live(world);
 	world_result(world, "a");
 	world_pass(world, 1000);
@@ -179,7 +179,7 @@ static void offsets_are_committed_for_the_display_of_lag(void **state)
 {
 	struct world *world = *state;
 
-	world_silence(world, "look expire ends tip tips");
+	world_silence(world, "orphans due look expire ends tip tips");
 	live(world);
 	world_backoff(world, "a", 2, 60000);
 	world_control(world, "{\"command\":\"CANCEL\",\"task_key\":\"a\"}");

@@ -261,7 +261,7 @@ static int setup(void **state)
 		kafka.queues[i].place = -1;
 	s->links.redis = &kafka.redis;
 	s->links.watch = &kafka.bus;
-	world_silence(world, "look tip tips expire commit ends seek");
+	world_silence(world, "orphans due look tip tips expire commit ends seek");
 	world_marker(world, SHARD_READY, "nonce");
 	world_stored(world, 0, 0);
 	world_assign(world);
@@ -402,7 +402,7 @@ static void after_a_loss_of_redis_what_is_not_committed_is_read_again(void **sta
 	world_forget(world);
 	kafka.queues[0].committed = 1;
 	world_marker(world, SHARD_UNKNOWN, "");
-	world_silence(world, "look tip tips expire commit ends seek recover read replay");
+	world_silence(world, "orphans due look tip tips expire commit ends seek recover read replay");
 	pass(8000);
 	assert_true(world_did(world, "tasks 0@1"));
 	assert_true(world_did(world, "watch b s 1500"));
@@ -416,7 +416,7 @@ static void nothing_is_read_while_a_shard_recovers(void **state)
 	world_marker(world, SHARD_UNKNOWN, "");
 	pass(1500);
 	world_forget(world);
-	world_silence(world, "look tip tips expire commit ends seek recover");
+	world_silence(world, "orphans due look tip tips expire commit ends seek recover");
 	publish(0, TASK("a", START));
 	pass(1000);
 	world_expect(world, NULL);

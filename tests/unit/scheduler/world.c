@@ -286,6 +286,12 @@ void world_due(struct world *world, const char *key, int64_t attempt, int64_t jo
 						    .replies = BYTES_LIT("")};
 }
 
+void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options)
+{
+	world_due(world, key, attempt, journal_offset);
+	world->due[world->n_due - 1].options = bytes_of(options);
+}
+
 void world_outbox_attempt(struct world *world, const char *key, int64_t attempt, int64_t journal_offset)
 {
 	world->outbox = (struct fake_outbox){.key = key, .attempt = attempt, .journal_offset = journal_offset};

@@ -62,6 +62,7 @@ void world_conflict(struct world *world, const char *call);
 void world_apply_answers(struct world *world, enum apply_verdict verdict);
 /* The next fire gives this. */
 void world_due(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
+void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options);
 void world_outbox_attempt(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
 void world_outbox_result(struct world *world, const char *key, const char *value, const char *reply_topic, const char *replies);
 bool world_answer(struct world *world);
