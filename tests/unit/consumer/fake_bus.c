@@ -254,14 +254,21 @@ int64_t world_record_again(struct world *world, int32_t partition, int64_t offse
 int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run,
 			     int attempt)
 {
+	return world_record_hops(world, partition, json, key, run, attempt, 0);
+}
+
+int64_t world_record_hops(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt,
+			  int hops)
+{
 	int64_t offset = world->bus.next_offset[partition]++;
 	struct fake_message *m = message_new(partition, offset, json);
-	struct header *items = arena_alloc(&m->arena, 3 * sizeof(items[0]));
+	struct header *items = arena_alloc(&m->arena, 4 * sizeof(items[0]));
 
 	items[0] = (struct header){BYTES_LIT(HEADER_KEY), bytes_of(key)};
 	items[1] = (struct header){BYTES_LIT(HEADER_RUN), bytes_of(run)};
 	items[2] = (struct header){BYTES_LIT(HEADER_ATTEMPT), arena_printf(&m->arena, "%d", attempt)};
-	m->message.headers = (struct headers){items, 3};
+	items[3] = (struct header){BYTES_LIT(HEADER_HOPS), arena_printf(&m->arena, "%d", hops)};
+	m->message.headers = (struct headers){items, 4};
 	add(world, m);
 	return offset;
 }
@@ -308,6 +315,11 @@ struct bytes world_value_bytes(struct world *world, const char *topic)
 const char *world_value(struct world *world, const char *topic)
 {
 	return world_value_bytes(world, topic).data;
+}
+
+int32_t world_partition(struct world *world, const char *topic)
+{
+	return newest(world, topic)->record.partition;
 }
 
 const char *world_header(struct world *world, const char *topic, const char *name)

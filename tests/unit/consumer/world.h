@@ -35,6 +35,8 @@ int64_t world_record(struct world *world, int32_t partition, const char *json);
 int64_t world_record_again(struct world *world, int32_t partition, int64_t offset, const char *json);
 int64_t world_record_attempt(struct world *world, int32_t partition, const char *json, const char *key, const char *run,
 			     int attempt);
+int64_t world_record_hops(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt,
+			  int hops);
 /* A command, written at this time by Kafka's clock (task records are written at 1000000). */
 void world_command(struct world *world, const char *json, int64_t at_ms);
 /* Kafka does not tell the ends of topics any more. */
@@ -43,6 +45,7 @@ void world_slow_ends(struct world *world);
 size_t world_ack(struct world *world, enum mr_status status);
 /* The value of the last record written to a topic ("results"), NUL-terminated; fails where there is none. Header or NULL. */
 const char *world_value(struct world *world, const char *topic);
+int32_t world_partition(struct world *world, const char *topic);
 const char *world_header(struct world *world, const char *topic, const char *name);
 struct bytes world_value_bytes(struct world *world, const char *topic);
 
