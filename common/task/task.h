@@ -252,7 +252,8 @@ static inline int task_shard(struct bytes key, int n_shards)
 /* The last heartbeat of a former attempt: its bytes, and their content type where it has one. */
 #define HEADER_HEARTBEAT "millrace-heartbeat"
 #define HEADER_HEARTBEAT_TYPE "millrace-heartbeat-type"
-#define HEADER_OPTIONS "millrace-options" /* JSON object: what commands have changed of the task (wire_options_apply) */
+#define HEADER_REQUEST_ID "millrace-request-id" /* on a command from another partition: what stands for its request_id */
+#define HEADER_OPTIONS "millrace-options"       /* JSON object: what commands have changed of the task (wire_options_apply) */
 /* On a result: an answer to one publication only (BadTask, a rejected duplicate), never state. */
 #define HEADER_NOT_STATE "millrace-not-state"
 #define HEADER_REASON "millrace-reason" /* on a dead letter */

@@ -83,7 +83,6 @@ struct scheduler {
 	bool bus_lost;
 	bool ever_assigned;
 	bool stopping;
-	unsigned commands_warned; /* bit by enum control_command */
 	struct scheduler_stats stats;
 };
 
@@ -103,8 +102,13 @@ void ends_answer(struct scheduler *s, const struct bus_partition *partitions, si
 /* intake.c: the journal, in replay and in normal life */
 void intake_turn(struct shard *shard);
 
-/* control.c */
+/* commands.c, control.c */
+void commands_init(struct shard *shard);
+void commands_deinit(struct shard *shard);
+/* What is under way is forgotten; answers that come later only tidy up. */
+void commands_detach(struct shard *shard);
 void control_turn(struct shard *shard);
+int64_t control_deadline_us(const struct shard *shard);
 
 /* checkpoint.c: where reading of commands goes on */
 void checkpoint_read(struct shard *shard, const struct journal_record *record);

@@ -116,6 +116,8 @@ static const struct journal_record *decode(struct shard *shard, const struct bus
 		publish_dead(s, message, "the record's task belongs to another partition of the journal");
 		return NULL;
 	}
+	if (record->kind == JOURNAL_CHECKPOINT)
+		checkpoint_read(shard, record);
 	return record;
 }
 

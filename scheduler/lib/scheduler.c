@@ -132,8 +132,10 @@ void scheduler_attach(struct scheduler *s, const struct scheduler_links *links)
 void scheduler_detach(struct scheduler *s)
 {
 	s->attached = false;
-	for (int i = 0; i < s->config.shards; i++)
+	for (int i = 0; i < s->config.shards; i++) {
 		fetch_drop_shard(s->fetch, i);
+		commands_detach(&s->shards[i]);
+	}
 	jobs_deinit(s);
 }
 

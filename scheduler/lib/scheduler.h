@@ -45,10 +45,11 @@ struct scheduler_stats {
 	uint64_t swept_attempts; /* of them, left over in the outbox */
 	uint64_t swept_results;  /* results published for others */
 	uint64_t tombstones;
-	uint64_t bad_records; /* sent to the dead letter topic, or unreadable results */
-	uint64_t commands;    /* control records read */
-	uint64_t buried;      /* workers declared dead */
-	uint64_t recoveries;  /* shards recovered */
+	uint64_t bad_records;    /* sent to the dead letter topic, or unreadable results */
+	uint64_t commands;       /* control records read */
+	uint64_t commands_stray; /* of them, for a task or attempt that is not there (any more) */
+	uint64_t buried;         /* workers declared dead */
+	uint64_t recoveries;     /* shards recovered */
 	uint64_t replayed_results, replayed_journal;
 	uint64_t expired; /* finished tasks forgotten */
 	uint64_t cache_hits, cache_misses;

@@ -101,10 +101,12 @@ void shard_init(struct shard *shard, struct scheduler *s, int id)
 	*shard = (struct shard){.s = s, .id = id, .control_position = -1};
 	timers_reset(shard);
 	recovery_init(&shard->recovery);
+	commands_init(shard);
 }
 
 void shard_deinit(struct shard *shard)
 {
+	commands_deinit(shard);
 	recovery_deinit(&shard->recovery);
 	map_deinit(&shard->jobs);
 	map_deinit(&shard->endings);
@@ -339,11 +341,11 @@ void shard_turn(struct shard *shard)
 
 	if (shard->phase == PHASE_UNOWNED)
 		return;
-	control_turn(shard);
 	do {
 		before = shard->phase;
 		step(shard);
 	} while (shard->phase != before);
+	control_turn(shard);
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -365,5 +367,6 @@ int64_t shard_deadline_us(const struct shard *shard)
 	deadline_us = min64(deadline_us, cursor_deadline_us(&shard->journal, now_us));
 	deadline_us = min64(deadline_us, timers_deadline_us(shard));
 	deadline_us = min64(deadline_us, orphans_deadline_us(shard));
+	deadline_us = min64(deadline_us, control_deadline_us(shard));
 	return min64(deadline_us, outbox_deadline_us(shard));
 }

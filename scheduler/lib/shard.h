@@ -53,6 +53,8 @@ struct recovery {
 	int64_t started_us;
 };
 
+struct commands;
+
 struct shard {
 	struct scheduler *s;
 	int id;
@@ -69,7 +71,8 @@ struct shard {
 	bool seek_wanted;      /* the reader must be set to journal.position */
 	bool applying;
 
-	int64_t control_position; /* next control record to read; -1 before the first */
+	struct commands *commands;
+	int64_t control_position; /* commands before it are done; -1 before the first */
 	int64_t control_stored;   /* the checkpoint in Redis */
 	int64_t committed;        /* journal offset last committed to the group, for the display of lag only */
 	int64_t control_committed;

@@ -51,6 +51,7 @@ static enum mr_status produce(struct bus *bus, const struct bus_record *record, 
 	*sent = (struct sent){.topic = arena_copy(&world->arena, bytes_of(record->topic)),
 			      .key = arena_copy(&world->arena, record->key),
 			      .value = arena_copy(&world->arena, record->value),
+			      .partition = record->partition,
 			      .headers = {items, record->headers.len},
 			      .tag = tag,
 			      .open = true,
@@ -114,6 +115,10 @@ static enum mr_status seek(struct bus *bus, const char *topic, int32_t partition
 	if (b->place[log] < 0)
 		return MR_ENOT_FOUND;
 	b->place[log] = offset < 0 ? 0 : offset;
+	if (log == LOG_CONTROL) {
+		b->world->control_sought = offset;
+		return MR_OK;
+	}
 	world_note(b->world, "%s %s %lld", b->is_fetch ? "fetch-seek" : "seek", short_name(topic), (long long)offset);
 	return MR_OK;
 }
@@ -244,6 +249,28 @@ static struct sent *oldest_open(struct world *world)
 	return found;
 }
 
+/* The offset that an acknowledged record has in its log. */
+static int64_t append_sent(struct world *world, const struct sent *sent)
+{
+	struct fake_log *log = &world->logs[LOG_JOURNAL];
+
+	if (!world->echo_journal || strcmp(log->topic, sent->topic.data) != 0)
+		return 0;
+	assert_true(log->end < LOG_MAX);
+	log->records[log->end] = (struct fake_record){.key = sent->key, .value = sent->value, .headers = sent->headers};
+	return log->end++;
+}
+
+void world_echo_journal(struct world *world)
+{
+	world->echo_journal = true;
+}
+
+int64_t world_control_sought(const struct world *world)
+{
+	return world->control_sought;
+}
+
 size_t world_ack(struct world *world, enum mr_status status)
 {
 	struct sent *sent;
@@ -251,7 +278,8 @@ size_t world_ack(struct world *world, enum mr_status status)
 
 	while ((sent = oldest_open(world))) {
 		sent->open = false;
-		world->bus.callbacks.delivered(world->bus.callbacks.ctx, sent->tag, status, 0, 0);
+		world->bus.callbacks.delivered(world->bus.callbacks.ctx, sent->tag, status, 0,
+					       status == MR_OK ? append_sent(world, sent) : 0);
 		n++;
 		if (status != MR_OK)
 			break;
@@ -288,4 +316,9 @@ const char *world_header(struct world *world, const char *topic, const char *nam
 const char *world_value(struct world *world, const char *topic)
 {
 	return newest(world, topic)->value.data;
+}
+
+int32_t world_partition(struct world *world, const char *topic)
+{
+	return newest(world, topic)->partition;
 }

@@ -66,7 +66,7 @@ static void answer_status(struct world *world, struct fake_call *call)
 	struct shard_status status = {.state = world->marker,
 				      .journal_offset = world->journal_offset,
 				      .results_tip = world->results_tip,
-				      .control_offset = -1,
+				      .control_offset = world->control_offset,
 				      .now_ms = world->now_us / 1000,
 				      .next_due_ms = next_due_ms(world),
 				      .outbox = world->outbox.key != NULL,
@@ -145,8 +145,8 @@ static enum mr_status vouch(struct store *store, int shard, struct bytes nonce, 
 			    int64_t control_offset, store_done_fn *done, void *ctx)
 {
 	(void)shard;
-	(void)control_offset;
 	assert_true(bytes_is(nonce, world_of(store)->nonce));
+	world_of(store)->control_offset = control_offset;
 	world_note(world_of(store), "vouch %lld %lld", (long long)journal_offset, (long long)results_tip);
 	call_new(store, "vouch", (void *)done, ctx, answer_vouch)->to = journal_offset;
 	return MR_OK;
@@ -388,10 +388,7 @@ static enum mr_status unwatch(struct store *store, int shard, struct bytes nonce
 
 static void answer_view(struct world *world, struct fake_call *call)
 {
-	struct task_view view = {.state = VIEW_NONE, .journal_offset = -1, .shard_ready = true};
-
-	(void)world;
-	((store_view_fn *)call->done)(call->ctx, MR_OK, &view);
+	((store_view_fn *)call->done)(call->ctx, MR_OK, &world->view);
 }
 
 static enum mr_status view(struct store *store, struct bytes key, int shard, store_view_fn *done, void *ctx)

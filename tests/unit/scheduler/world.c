@@ -21,9 +21,14 @@ static uint64_t draw(void *ctx)
 
 struct world *world_new(void)
 {
+	return world_new_of(1);
+}
+
+struct world *world_new_of(int shards)
+{
 	struct world *world = mem_alloc(sizeof(*world));
 	struct scheduler_config config = {.prefix = WORLD_PREFIX,
-					  .shards = 1,
+					  .shards = shards,
 					  .lease_ms = LEASE_MS,
 					  .retention_ms = 3600000,
 					  .purge_interval_ms = 60000,
@@ -36,7 +41,9 @@ struct world *world_new(void)
 	world->logs[LOG_CONTROL].topic = WORLD_PREFIX "control";
 	world->now_us = START_MS * 1000;
 	world->marker = SHARD_UNKNOWN;
-	world->journal_offset = world->results_tip = -1;
+	world->journal_offset = world->results_tip = world->control_offset = -1;
+	world->control_sought = INT64_MIN;
+	world->view = (struct task_view){.state = VIEW_NONE, .journal_offset = -1, .shard_ready = true};
 	world->verdict = APPLY_DONE;
 	world->silenced = "";
 	assert_int_equal(wire_new(&world->wire, NULL), MR_OK);
@@ -166,6 +173,17 @@ int64_t world_backoff(struct world *world, const char *key, int64_t attempt, int
 	return append_journal(world, &record);
 }
 
+int64_t world_checkpoint(struct world *world, int64_t control_offset)
+{
+	struct journal_record record;
+
+	journal_record_init(&record);
+	record.kind = JOURNAL_CHECKPOINT;
+	record.task_key = BYTES_LIT("checkpoint");
+	record.control_offset = control_offset;
+	return append_journal(world, &record);
+}
+
 int64_t world_journal_raw(struct world *world, const char *key, const char *value)
 {
 	return append(world, LOG_JOURNAL, key, value ? bytes_of(value) : BYTES_NONE);
@@ -235,6 +253,21 @@ void world_stored(struct world *world, int64_t journal_offset, int64_t results_t
 {
 	world->journal_offset = journal_offset;
 	world->results_tip = results_tip;
+}
+
+void world_stored_control(struct world *world, int64_t control_offset)
+{
+	world->control_offset = control_offset;
+}
+
+int64_t world_vouched_control(const struct world *world)
+{
+	return world->control_offset;
+}
+
+void world_view(struct world *world, const struct task_view *view)
+{
+	world->view = *view;
 }
 
 static struct fake_lease *lease_of(struct world *world, const char *worker)

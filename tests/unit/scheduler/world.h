@@ -18,6 +18,8 @@ struct world;
 #define LEASE_MS 3000
 
 struct world *world_new(void);
+/* With so many shards, of which only the first is ever assigned. */
+struct world *world_new_of(int shards);
 void world_free(struct world *world);
 struct scheduler *world_scheduler(struct world *world);
 
@@ -37,6 +39,7 @@ void world_assign(struct world *world);
 void world_revoke(struct world *world);
 /* A journal record: its offset. due_in_ms < 0: STARTED. */
 int64_t world_backoff(struct world *world, const char *key, int64_t attempt, int64_t due_in_ms);
+int64_t world_checkpoint(struct world *world, int64_t control_offset);
 int64_t world_journal_raw(struct world *world, const char *key, const char *value);
 int64_t world_result(struct world *world, const char *key);
 int64_t world_result_not_state(struct world *world, const char *key);
@@ -47,6 +50,11 @@ bool world_answer_ends(struct world *world);
 void world_hold_ends(struct world *world, bool hold);
 size_t world_ack(struct world *world, enum mr_status status);
 void world_kafka_full(struct world *world, bool full);
+/* From now on what is written to the journal can be read there once it is acknowledged. */
+void world_echo_journal(struct world *world);
+/* Where control was last told to go on; INT64_MIN: nowhere yet. (It is not in the trace.) */
+int64_t world_control_sought(const struct world *world);
+int32_t world_partition(struct world *world, const char *topic);
 /* Header of the last record written to a topic, or NULL. */
 const char *world_header(struct world *world, const char *topic, const char *name);
 const char *world_value(struct world *world, const char *topic);
@@ -55,6 +63,11 @@ const char *world_value(struct world *world, const char *topic);
 void world_marker(struct world *world, enum shard_state state, const char *nonce);
 const char *world_marker_nonce(const struct world *world);
 void world_stored(struct world *world, int64_t journal_offset, int64_t results_tip);
+/* The position of commands: what a look tells, and what vouching stored. */
+void world_stored_control(struct world *world, int64_t control_offset);
+int64_t world_vouched_control(const struct world *world);
+/* What a view of any task answers from now on; the bytes are borrowed. */
+void world_view(struct world *world, const struct task_view *view);
 /* A worker's lease: raised at each look while `alive`. */
 void world_lease(struct world *world, const char *worker, const char *seen, bool alive);
 void world_lease_gone(struct world *world, const char *worker);

@@ -37,6 +37,7 @@ struct fake_bus {
 
 struct sent {
 	struct bytes topic, key, value;
+	int32_t partition;
 	struct headers headers;
 	void *tag;
 	bool open;
@@ -74,7 +75,9 @@ struct world {
 	struct fake_bus bus, fetch;
 	struct fake_log logs[LOGS];
 	struct sent *newest;
-	bool kafka_full, hold_ends, hold_answers;
+	bool kafka_full, hold_ends, hold_answers, echo_journal;
+	int64_t control_sought, control_offset;
+	struct task_view view;
 	struct bus_partition ends[8];
 	size_t n_ends;
 	struct fake_call *head, *tail;
