@@ -48,7 +48,8 @@
  * kind s schedule-to-start, c the end of the task's or attempt's time; place = topic:partition:offset of the task record, or
  * empty: the journal has it.
  * flags: c cancel, t terminate, p pause, r reset requested; u options or a reset came after the dispatch; l (of R) taken over as
- * lost, not to be run; k (of R) parked: a STARTED record of this attempt is in the journal; e P{s}c:K or P{s}y:K is there.
+ * lost, not to be run; k (of R) parked: a STARTED record of this attempt is in the journal; e something may be beside it: P{s}c:K,
+ * P{s}y:K, or a closed run.
  * record_id: of R the task record that the claim was for; of S the record that gave its claim back, and may have it again.
  * journalled, journal_offset: offset of the journal record that carries the task; empty where there is none, "j" where it is
  * not known.

@@ -10,3 +10,13 @@ local function lay_aside(key, state, f)
 	redis.call('SET', closed_key(key, f[2]), state)
 	wheel_add(shard .. 'x', wheel_slice(tonumber(f[7])), {name .. '\t' .. f[2]}, 1)
 end
+
+-- Where Redis fell back to the end of an earlier run (record F with fields f), a fact of `run`, which is not known to have closed,
+-- takes the record: true, and the earlier run is laid aside.
+local function takes_over(key, state, f, run)
+	if f[2] == run or f[8] == '1' or redis.call('EXISTS', closed_key(key, run)) == 1 then
+		return false
+	end
+	lay_aside(key, state, f)
+	return true
+end

@@ -214,11 +214,6 @@ local function same_attempt(key, name, r, details, f)
 	return r[6] == f[6] and verdict_of(f, name) or 's'
 end
 
--- A replay finds the result of a run that closed before another one began.
-local function begins_anew(key, r, f)
-	return recovering and r[1] ~= 'W' and f[2] ~= r[2] and f[8] ~= '1' and redis.call('EXISTS', closed_key(key, r[2])) == 0
-end
-
 local function apply_state(key, name, r, details, state, f)
 	if not f then
 		return write(key, name, r, details)
@@ -229,10 +224,10 @@ local function apply_state(key, name, r, details, state, f)
 		end
 		return write(key, name, r, details, fits and f or nil)
 	elseif f[1] == 'F' then
-		if not begins_anew(key, r, f) then
+		-- A replay finds the result of a run that closed before another one began.
+		if not recovering or r[1] == 'W' or not takes_over(key, state, f, r[2]) then
 			return finished(name, r, f)
 		end
-		lay_aside(key, state, f)
 		return write(key, name, r, details)
 	elseif f[2] ~= r[2] then
 		return 's'

@@ -185,8 +185,8 @@ local function closed(key, i, want, ask, f, state)
 			return 'W', head_of(state) -- the result of the old run is not published yet
 		end
 		lay_aside(key, state, f)
-		redis.call('SET', key, A[4 + i])
-		return 'R', A[4 + i]
+		-- With the flag a release leaves a state, and the closed run does not begin again.
+		return 'R', take(key, want, {'M', want[2], want[3], [6] = '', [9] = ''}, want[4], '0', 'e')
 	end
 	return 'F', state
 end

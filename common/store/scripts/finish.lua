@@ -11,6 +11,7 @@
 --@include _record.lua
 --@include _beside.lua
 --@include _wheel.lua
+--@include _closed.lua
 local K, A = KEYS, ARGV
 local outbox_marks = A[2]
 local n = (#A - 2) / 2
@@ -35,7 +36,9 @@ local function judge(key, final, outbox)
 	end
 	local f, mine = fields_of(state), fields_of(final)
 	if f[1] == 'F' then
-		if f[2] ~= mine[2] or f[5] ~= mine[5] then
+		if takes_over(key, state, f, mine[2]) then
+			return 'k', nil, final, outbox
+		elseif f[2] ~= mine[2] or f[5] ~= mine[5] then
 			return 's'
 		end
 		return f[9] ~= '' and 'K' or 'k', f[9]

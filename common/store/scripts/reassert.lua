@@ -7,12 +7,16 @@
 --@include _time.lua
 --@include _record.lua
 --@include _beside.lua
+--@include _wheel.lua
+--@include _closed.lua
 
 -- A token proves that its attempt was given out: a state that waits for that attempt, or for one before, is from the past.
-local function wins(mine, f)
+local function wins(key, state, mine, f)
 	if f[1] == 'M' then
 		return true
-	elseif f[1] == 'F' or f[2] ~= mine[2] then
+	elseif f[1] == 'F' then
+		return takes_over(key, state, f, mine[2])
+	elseif f[2] ~= mine[2] then
 		return false
 	end
 	local order = compare(mine[3], mine[4], f[3], f[4])
@@ -30,6 +34,14 @@ local function kept_flags(f, mine)
 	return flags
 end
 
+local function merge(key, f, mine)
+	mine[11], mine[12] = kept_flags(f, mine), replies_of(f)
+	if mine[10] == '' or mine[10] == 'j' then
+		mine[10] = journalled_of(f) ~= '' and journalled_of(f) or mine[10]
+	end
+	leave(key, f)
+end
+
 for i = 1, #KEYS / 2 do
 	local key, backoff, record, name = KEYS[2 * i - 1], KEYS[2 * i], ARGV[2 * i - 1], ARGV[2 * i]
 	local state = redis.call('GET', key)
@@ -37,12 +49,12 @@ for i = 1, #KEYS / 2 do
 		redis.call('SET', key, record)
 	else
 		local f, mine = fields_of(state), split(record)
-		if wins(mine, f) then
-			mine[11], mine[12] = kept_flags(f, mine), replies_of(f)
-			if mine[10] == '' or mine[10] == 'j' then
-				mine[10] = journalled_of(f) ~= '' and journalled_of(f) or mine[10]
+		if wins(key, state, mine, f) then
+			if f[1] == 'F' then
+				mine[11] = 'e'
+			else
+				merge(key, f, mine)
 			end
-			leave(key, f)
 			redis.call('SET', key, join(mine))
 			redis.call('ZREM', backoff, name)
 		end

@@ -26,6 +26,7 @@ struct claim_row {
 	bool reject_running;
 };
 
+#define MINE_BESIDE "R|run|0|1|n|w1|rec|5|0||e|"
 #define MINE "R|run|0|1|n|w1|rec|5|0|||"
 
 static const struct claim_row rows[] = {
@@ -114,13 +115,33 @@ static const struct claim_row rows[] = {
 	{"another run when finished, duplicates rejected", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_REJECT_DUPLICATE,
 	 .verdict = CLAIM_REJECTED},
 	{"another run when finished, duplicates allowed", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE,
-	 .verdict = CLAIM_RUN, .after = MINE},
+	 .verdict = CLAIM_RUN, .after = MINE_BESIDE},
 	{"duplicates allowed, the old result not published", "F|other|0|1|x|0|9|1|^0v", .reuse = REUSE_ALLOW_DUPLICATE,
 	 .verdict = CLAIM_WAIT},
 	{"another run after a success, failed only", "F|other|0|1|x|0|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY,
 	 .verdict = CLAIM_REJECTED},
 	{"another run after a failure, failed only", "F|other|0|1|x|1|9|0|^0v", .reuse = REUSE_ALLOW_DUPLICATE_FAILED_ONLY,
-	 .verdict = CLAIM_RUN, .after = MINE},
+	 .verdict = CLAIM_RUN, .after = MINE_BESIDE},
+
+	{"the record of a parked attempt whose owner is dead", "R|run|0|1|x|w9|rec|5|0|7|k|", .verdict = CLAIM_BUSY},
+	{"the record of a parked attempt whose owner lives", "R|run|0|1|x|w2|rec|5|0|7|k|", .verdict = CLAIM_BUSY},
+	{"the record of an attempt that waits for its completion", "R|run|0|1|x||rec|5|0|7|k|", .verdict = CLAIM_BUSY},
+	{"a lost attempt that was terminated", "R|run|0|1|x|w9|rec|5|0||t|", .verdict = CLAIM_CANCELED,
+	 .after = "R|run|0|1|n|w1|rec|5|0||t|"},
+	{"a lost attempt that is to be reset does not go on", "R|run|0|1|x|w9|rec|5|0||r|", .first_loss_retries = true,
+	 .verdict = CLAIM_LOST, .after = "R|run|0|1|n|w1|rec|5|0||rl|"},
+	{"scheduled and terminated", "S|run|0|1|rec||0|te|", .verdict = CLAIM_CANCELED, .after = "R|run|0|1|n|w1|rec|5|0||te|"},
+	{"scheduled and changed since", "S|run|0|1|rec||0|ue|", .verdict = CLAIM_HOLD},
+
+	{"a marker without a command", "M||0|1|99|j|0|e|", .verdict = CLAIM_RUN, .after = "R|run|0|1|n|w1|rec|5|0|j|e|"},
+	{"a marker of a cancel", "M||0|1|99|j|0|ce|", .verdict = CLAIM_CANCELED, .after = "R|run|0|1|n|w1|rec|5|0|j|ce|"},
+	{"a marker of a cancel of this run", "M|run|0|1|99|j|0|ce|", .verdict = CLAIM_CANCELED,
+	 .after = "R|run|0|1|n|w1|rec|5|0|j|ce|"},
+	{"a marker of a cancel of another run", "M|other|0|1|99|j|0|ce|", .verdict = CLAIM_RUN,
+	 .after = "R|run|0|1|n|w1|rec|5|0|j|e|"},
+	{"a marker of a pause", "M||0|1|99|j|0|pe|", .verdict = CLAIM_HOLD},
+	{"a marker of changed options", "M|run|0|1|99|j|0|ue|", .verdict = CLAIM_HOLD},
+	{"a later attempt of what is only marked", "M|run|0|1|99|j|0|ce|", .attempt = 2, .verdict = CLAIM_STALE},
 };
 
 static struct bytes or_default(const char *text, struct bytes otherwise)

@@ -64,7 +64,12 @@ static const struct finish_row finish_rows[] = {
 	{"finished by this token", DONE, false, FINISH_OK, NULL, "", false},
 	{"finished by this token, replies", "F|run|0|1|n|0|1000|0|a=b^0value", false, FINISH_OK, NULL, "a\037b", false},
 	{"finished by another", "F|run|0|1|x|0|900|0|^0other", false, FINISH_STALE, NULL, "", false},
-	{"finished in another run", "F|other|0|1|n|0|900|0|^0other", true, FINISH_STALE, NULL, "", false},
+	{"another run's result is not published", "F|other|0|1|n|0|900|1|^0other", true, FINISH_STALE, NULL, "", false},
+	{"an old state: the end of an earlier run", "F|other|0|1|n|0|900|0|^0other", true, FINISH_OK, DONE_OUTBOX, "", true},
+	{"parked", "R|run|0|1|n|w1|rec|5|0|7|k|", true, FINISH_OK, DONE_OUTBOX, "", true},
+	{"asynchronous", "R|run|0|1|n||rec|5|0|7|k|", false, FINISH_OK, DONE_OUTBOX, "", true},
+	{"only marked", "M||0|1|99|j|0|ce|", false, FINISH_OK, DONE_OUTBOX, "", true},
+	{"another run marked", "M|other|0|1|99|j|0|ce|", false, FINISH_OK, DONE_OUTBOX, "", true},
 };
 
 static struct finish_request finish_request(bool outbox)
@@ -154,6 +159,8 @@ static const struct release_row release_rows[] = {
 	{"an attempt after a loss is kept", "R|run|0|1|n|w1|rec|5|1|||", "S|run|0|1|rec||1||"},
 	{"the journal offset is kept", "R|run|0|1|n|w1|rec|5|0|7||", "S|run|0|1|rec|7|0||"},
 	{"what was lost stays lost", "R|run|0|1|n|w1|rec|5|0||l|", "R|run|0|1|n|-|rec|5|0||l|"},
+	{"a reset is told with the next claim", "R|run|0|1|n|w1|rec|5|0|j|re|", "S|run|0|1|rec|j|0|ue|"},
+	{"a run after a closed one is kept", "R|run|0|1|n|w1|rec|5|0||e|", "S|run|0|1|rec||0|e|"},
 	{"another nonce", "R|run|0|1|x|w1|rec|5|0|||", "R|run|0|1|x|w1|rec|5|0|||"},
 	{"another run", "R|other|0|1|n|w1|rec|5|0|||", "R|other|0|1|n|w1|rec|5|0|||"},
 	{"another attempt", "R|run|0|2|n|w1|rec|5|0|||", "R|run|0|2|n|w1|rec|5|0|||"},
@@ -220,6 +227,10 @@ static const struct release_row reassert_rows[] = {
 	{"the same attempt of another", "R|run|0|2|x|w2|rec|5|0|||", "R|run|0|2|x|w2|rec|5|0|||"},
 	{"a later attempt", "R|run|0|3|x|w2|rec|5|0|||", "R|run|0|3|x|w2|rec|5|0|||"},
 	{"another run", "R|other|0|1|x|w2|rec|5|0|||", "R|other|0|1|x|w2|rec|5|0|||"},
+	{"only marked", "M||0|1|99|j|0|ce|", "R|run|0|2|n|w1|rec|5|0|j|ce|"},
+	{"another run marked", "M|other|0|1|99|j|0|ce|", "R|run|0|2|n|w1|rec|5|0|j|e|"},
+	{"the end of an earlier run", "F|other|0|1|x|0|9|0|^0v", "R|run|0|2|n|w1|rec|5|0||e|"},
+	{"the end of an earlier run, not published", "F|other|0|1|x|0|9|1|^0v", "F|other|0|1|x|0|9|1|^0v"},
 	{"scheduled", "S|run|0|2||7|0||a=b", "R|run|0|2|n|w1|rec|5|0|7||a=b"},
 	{"a later attempt scheduled", "S|run|0|3||7|0||", "S|run|0|3||7|0||"},
 	{"backing off", "B|run|0|2|99|7|0||", "R|run|0|2|n|w1|rec|5|0|7||"},
@@ -283,6 +294,9 @@ static const struct published_row published_rows[] = {
 	{"a result confirmed before", "F|run|0|2|x|0|9|0|^0v", 2, true, NULL, false},
 	{"a result of another run", "F|other|0|2|x|0|9|1|^0v", 2, true, NULL, true},
 	{"a result of a task that runs", "R|run|0|2|x|w2|rec|5|0|7||", 2, true, NULL, true},
+	{"a dispatch of a task that a command ends", "S|run|0|2||7|0|ce|", 2, false, NULL, true},
+	{"an attempt that a command ends", "R|run|0|2|x|w2|rec|5|0|7|te|", 2, false, NULL, true},
+	{"an attempt that is told to end by itself", "R|run|0|2|x|w2|rec|5|0|7|ce|", 2, false, NULL, false},
 	{"nothing", NULL, 2, true, NULL, true},
 };
 
