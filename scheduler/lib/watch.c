@@ -31,6 +31,7 @@ void watch_free(struct watch *watch)
 
 	if (!watch)
 		return;
+	watch_search_free(watch);
 	while ((slot = map_next(&watch->topics, &it)))
 		watch_topic_free(slot->value);
 	map_deinit(&watch->topics);
@@ -94,6 +95,7 @@ void watch_turn(struct watch *watch)
 	}
 	watch_ask_turn(watch);
 	watch_read_turn(watch);
+	watch_search_turn(watch);
 }
 
 int64_t watch_deadline_us(const struct watch *watch)
@@ -103,6 +105,7 @@ int64_t watch_deadline_us(const struct watch *watch)
 	if (!is_active(watch))
 		return INT64_MAX;
 	deadline_us = watch_min(watch_ask_deadline_us(watch), watch_read_deadline_us(watch));
+	deadline_us = watch_min(deadline_us, watch_search_deadline_us(watch));
 	return watch->retry_us > 0 ? watch_min(deadline_us, watch->retry_us) : deadline_us;
 }
 

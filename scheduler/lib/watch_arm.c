@@ -24,6 +24,15 @@ static void on_watched(void *ctx, enum mr_status status)
 	fail(s->watch);
 }
 
+/* The owner of the shard may sleep until something later is due; another one finds out by its looks. */
+static void tell_owner(struct shard *shard, const struct watch_request *requests, size_t n)
+{
+	if (shard->phase != PHASE_READY)
+		return;
+	for (size_t i = 0; i < n; i++)
+		timers_note_timeout(shard, requests[i].due_ms);
+}
+
 static void call(struct watch *watch, int shard, const struct watch_request *requests, size_t n)
 {
 	struct scheduler *s = watch->s;
@@ -34,6 +43,7 @@ static void call(struct watch *watch, int shard, const struct watch_request *req
 		return;
 	}
 	watch->n_calls++;
+	tell_owner(&s->shards[shard], requests, n);
 	s->stats.watch_armed += n;
 }
 

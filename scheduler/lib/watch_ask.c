@@ -141,6 +141,7 @@ static void on_ends(void *ctx, const struct bus_partition *partitions, size_t n,
 	size_t it = 0;
 
 	watch->ends_asking = false;
+	watch->ends_told_us = watch->ends_asked_us;
 	if (status != MR_OK)
 		watch->topics_us = watch_min(watch->topics_us, s->now_us + ENDS_US);
 	for (size_t i = 0; i < n; i++) {
@@ -185,6 +186,7 @@ static void ask_ends(struct watch *watch)
 	if (watch->ends_asking || watch->ends_us > s->now_us)
 		return;
 	watch->ends_us = s->now_us + (s->now_us - watch->moved_us < IDLE_AFTER_US ? ENDS_US : IDLE_ENDS_US);
+	watch->ends_asked_us = s->now_us;
 	partitions = all_partitions(watch, &n);
 	if (n > 0)
 		watch->ends_asking = bus_query_ends(s->links.watch, partitions, n) == MR_OK;

@@ -43,6 +43,8 @@ struct watch {
 	int64_t topics_us; /* when to ask again */
 	bool ends_asking;
 	int64_t ends_us;
+	int64_t ends_told_us; /* when the question was asked that was answered last */
+	int64_t ends_asked_us;
 	int64_t moved_us;       /* when an end moved last */
 	int64_t sweep_until_us; /* until then partitions of others are read too */
 	int64_t eager_until_us; /* until then records need not have waited */
@@ -51,6 +53,8 @@ struct watch {
 	size_t n_calls;         /* to Redis, under way */
 	int64_t retry_us;       /* something was not armed: all is read again then; 0: nothing */
 	struct map searches;    /* task key -> struct search */
+	bool search_wanted;     /* one has come since all was read from the committed offsets */
+	int64_t search_us;      /* when that was begun */
 };
 
 /* A task record, as far as it concerns the watch. Borrowed. */
@@ -74,6 +78,8 @@ int64_t watch_ask_deadline_us(const struct watch *watch);
 /* watch_read.c */
 void watch_read_turn(struct watch *watch);
 void watch_read_end(struct watch *watch);
+/* All that was to be read since `since_us` has been read. */
+bool watch_read_is_through(const struct watch *watch, int64_t since_us);
 int64_t watch_read_deadline_us(const struct watch *watch);
 
 /* watch_record.c */

@@ -87,12 +87,36 @@ static void read_set(struct watch *watch)
 	watch->reading = n > 0;
 }
 
+bool watch_read_is_through(const struct watch *watch, int64_t since_us)
+{
+	struct map_slot *slot;
+	size_t it = 0;
+
+	if (watch->ends_told_us < since_us)
+		return false;
+	while ((slot = map_next(&watch->topics, &it))) {
+		const struct watch_topic *topic = slot->value;
+
+		if (topic->wanted || topic->asking)
+			return false;
+		for (int i = 0; i < topic->n; i++) {
+			if (wanted(watch, &topic->partitions[i]))
+				return false;
+		}
+	}
+	return true;
+}
+
 static void take_one(struct watch *watch, struct watch_partition *partition, const struct bus_message *message,
 		     struct watched *records, size_t *n)
 {
+	bool searching = watch->searches.len > 0;
+
 	watch->s->stats.watch_read++;
-	if (!watch_understand(watch, message, false, &records[*n]))
+	if (!watch_understand(watch, message, searching, &records[*n]))
 		return;
+	if (searching)
+		watch_search_seen(watch, &records[*n]);
 	if (partition->watched || shard_owned(&watch->s->shards[records[*n].shard]))
 		(*n)++;
 }

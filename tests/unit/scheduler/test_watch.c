@@ -6,12 +6,14 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "lib/ending.h"
 #include "lib/watch.h"
 #include "scheduler/world_impl.h"
 
 /*
  * The deadline watch between a fake of Kafka's task topics and the world's Redis. Kafka answers each question in the next turn.
- * The trace of the world has besides: tasks TOPIC@OFFSET... (the set that is read now) · watch K KIND DUE...
+ * The trace of the world has besides: tasks TOPIC@OFFSET... (the set that is read now) · watch K KIND DUE... · view K ·
+ * end K CAUSE PLACE
  */
 #define PARTITIONS 2
 #define RECORDS_MAX 600
@@ -43,6 +45,10 @@ struct kafka {
 	store_done_fn *done[64];
 	void *done_ctx[64];
 	size_t n_done;
+	struct task_view view;
+	store_view_fn *viewed;
+	void *view_ctx;
+	struct ending_request ending;
 };
 
 /* One test at a time: the fake of Redis finds the fake of Kafka here. */
@@ -207,10 +213,44 @@ static enum mr_status store_watch_fake(struct store *store, int shard, struct by
 	return MR_OK;
 }
 
+static enum mr_status store_view_fake(struct store *store, struct bytes key, int shard, store_view_fn *done, void *ctx)
+{
+	(void)store;
+	assert_int_equal(shard, 0);
+	assert_null(kafka.viewed);
+	world_note(kafka.world, "view %.*s", BYTES_ARG(key));
+	kafka.viewed = done;
+	kafka.view_ctx = ctx;
+	return MR_OK;
+}
+
+/* The core's own is not called: see test_watch.cmake. */
+void __wrap_ending_begin(struct shard *shard, const struct ending_request *request);
+void __wrap_ending_begin(struct shard *shard, const struct ending_request *request)
+{
+	assert_int_equal(shard->id, 0);
+	assert_true(request->cause == ENDING_CANCEL || request->cause == ENDING_TERMINATE);
+	assert_int_equal(request->found.view.state, VIEW_MARKED);
+	world_note(kafka.world, "end %.*s %s %.*s", BYTES_ARG(request->found.key),
+		   request->cause == ENDING_CANCEL ? "cancel" : "terminate", BYTES_ARG(request->place));
+	kafka.ending = *request;
+}
+
+static void end(enum ending_end how)
+{
+	assert_non_null(kafka.ending.done);
+	kafka.ending.done(kafka.ending.ctx, &world_scheduler(kafka.world)->shards[0], how);
+	kafka.ending.done = NULL;
+}
+
 static void answer_redis(void)
 {
 	size_t n = kafka.n_done;
+	store_view_fn *viewed = kafka.viewed;
 
+	kafka.viewed = NULL;
+	if (viewed)
+		viewed(kafka.view_ctx, MR_OK, &kafka.view);
 	kafka.n_done = 0;
 	for (size_t i = 0; i < n; i++)
 		kafka.done[i](kafka.done_ctx[i], kafka.watch_status);
@@ -257,11 +297,12 @@ static int setup(void **state)
 	kafka = (struct kafka){.bus = {&OPS}, .world = world, .callbacks = scheduler_watch_callbacks(s), .is_there = true};
 	kafka.redis = *s->links.redis;
 	kafka.redis.watch = store_watch_fake;
+	kafka.redis.view = store_view_fake;
 	for (int i = 0; i < PARTITIONS; i++)
 		kafka.queues[i].place = -1;
 	s->links.redis = &kafka.redis;
 	s->links.watch = &kafka.bus;
-	world_silence(world, "orphans due look tip tips expire commit ends seek");
+	world_silence(world, "look tip tips expire commit ends seek fire due orphans");
 	world_marker(world, SHARD_READY, "nonce");
 	world_stored(world, 0, 0);
 	world_assign(world);
@@ -402,7 +443,7 @@ static void after_a_loss_of_redis_what_is_not_committed_is_read_again(void **sta
 	world_forget(world);
 	kafka.queues[0].committed = 1;
 	world_marker(world, SHARD_UNKNOWN, "");
-	world_silence(world, "orphans due look tip tips expire commit ends seek recover read replay");
+	world_silence(world, "look tip tips expire commit ends seek fire due orphans recover read replay");
 	pass(8000);
 	assert_true(world_did(world, "tasks 0@1"));
 	assert_true(world_did(world, "watch b s 1500"));
@@ -416,7 +457,7 @@ static void nothing_is_read_while_a_shard_recovers(void **state)
 	world_marker(world, SHARD_UNKNOWN, "");
 	pass(1500);
 	world_forget(world);
-	world_silence(world, "orphans due look tip tips expire commit ends seek recover");
+	world_silence(world, "look tip tips expire commit ends seek fire due orphans recover");
 	publish(0, TASK("a", START));
 	pass(1000);
 	world_expect(world, NULL);
@@ -503,6 +544,102 @@ static void a_queue_may_be_deleted_and_made_again(void **state)
 	world_expect(world, "tasks 0@0", "watch b s 1500", "tasks", NULL);
 }
 
+static void look_for(const char *key)
+{
+	struct scheduler *s = world_scheduler(kafka.world);
+
+	watch_look_for(s, &s->shards[0], bytes_of(key));
+}
+
+static void marked(const char *run, bool terminate)
+{
+	kafka.view = (struct task_view){.state = VIEW_MARKED,
+					.run_id = bytes_of(run),
+					.cancel_requested = true,
+					.terminate_requested = terminate,
+					.shard_ready = true};
+}
+
+static void a_canceled_task_is_found_among_those_that_wait(void **state)
+{
+	publish(0, TASK("a", ""));
+	publish(1, TASK("b", ""));
+	publish(1, TASK("c", ""));
+	pass(2000);
+	world_forget(*state);
+	marked("", false);
+	look_for("c");
+	look_for("c");
+	pass(100);
+	world_expect(*state, "tasks 0@0 1@0", "tasks", "view c", "end c cancel " TOPIC ":1:1", NULL);
+	end(ENDING_DONE);
+	pass(5000);
+	world_expect(*state, NULL);
+}
+
+static void a_terminated_task_is_ended_as_such_and_tried_again_where_that_fails(void **state)
+{
+	publish(0, TASK("a", ""));
+	marked("", true);
+	look_for("a");
+	pass(100);
+	end(ENDING_AGAIN);
+	world_forget(*state);
+	pass(200);
+	world_expect(*state, "view a", "end a terminate " TOPIC ":0:0", NULL);
+	end(ENDING_STALE);
+}
+
+static void a_task_that_comes_later_is_found_for_a_minute(void **state)
+{
+	marked("", false);
+	look_for("a");
+	pass(30000);
+	publish(1, TASK("a", ""));
+	pass(2000);
+	assert_true(world_did(*state, "end a cancel " TOPIC ":1:0"));
+	end(ENDING_DONE);
+	look_for("b");
+	pass(61000);
+	world_forget(*state);
+	publish(1, TASK("b", ""));
+	pass(2000);
+	world_expect(*state, "tasks 1@1", "tasks", NULL);
+}
+
+static void a_command_that_is_not_applied_yet_is_waited_for(void **state)
+{
+	publish(0, TASK("a", ""));
+	kafka.view = (struct task_view){.state = VIEW_NONE};
+	look_for("a");
+	pass(250);
+	assert_true(world_did(*state, "view a"));
+	marked("", false);
+	pass(150);
+	assert_true(world_did(*state, "end a cancel " TOPIC ":0:0"));
+	end(ENDING_DONE);
+}
+
+static void a_command_for_another_run_does_not_end_this_one(void **state)
+{
+	publish(0, TASK("a", ",\"run_id\":\"one\""));
+	publish(0, TASK("a", ",\"run_id\":\"two\""));
+	marked("two", false);
+	look_for("a");
+	pass(1000);
+	world_expect(*state, "tasks 0@0", "tasks", "view a", "tasks 0@0", "tasks", "view a", "end a cancel " TOPIC ":0:1", NULL);
+	end(ENDING_DONE);
+}
+
+static void a_task_that_a_worker_has_taken_meanwhile_is_left_to_it(void **state)
+{
+	publish(0, TASK("a", ""));
+	kafka.view = (struct task_view){.state = VIEW_STARTED};
+	look_for("a");
+	pass(1000);
+	world_expect(*state, "tasks 0@0", "tasks", "view a", NULL);
+}
+
 int main(void)
 {
 #define t(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -523,6 +660,12 @@ int main(void)
 		t(what_is_not_known_of_a_record_is_asked_for),
 		t(places_that_are_none_are_neither_waiting_nor_known),
 		t(a_queue_may_be_deleted_and_made_again),
+		t(a_canceled_task_is_found_among_those_that_wait),
+		t(a_terminated_task_is_ended_as_such_and_tried_again_where_that_fails),
+		t(a_task_that_comes_later_is_found_for_a_minute),
+		t(a_command_that_is_not_applied_yet_is_waited_for),
+		t(a_command_for_another_run_does_not_end_this_one),
+		t(a_task_that_a_worker_has_taken_meanwhile_is_left_to_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
