@@ -8,7 +8,7 @@
 
 /*
  * Kafka as the cores see it: produce with an acknowledgement, consume partitions one is assigned, commit, ask for end offsets.
- * One thread; nothing here blocks but bus_commit_now (used inside a revoke only). Chosen at start: bus_kafka_new() is the real
+ * One thread; nothing here blocks but bus_commit_now and bus_flush (used inside a revoke only). Chosen at start: bus_kafka_new() is the real
  * one, a simulated one implements the same table.
  *
  * All callbacks run inside bus_poll(), on its thread.
@@ -104,6 +104,7 @@ struct bus_ops {
 	void (*poll)(struct bus *bus);
 	enum mr_status (*produce)(struct bus *bus, const struct bus_record *record, void *tag);
 	size_t (*outstanding)(struct bus *bus);
+	void (*flush)(struct bus *bus, int timeout_ms);
 	size_t (*take)(struct bus *bus, const char *topic, int32_t partition, struct bus_message **ret, size_t max);
 	size_t (*take_any)(struct bus *bus, struct bus_message **ret, size_t max);
 	void (*message_free)(struct bus *bus, struct bus_message *message);
@@ -149,6 +150,11 @@ static inline enum mr_status bus_produce(struct bus *bus, const struct bus_recor
 static inline size_t bus_outstanding(struct bus *bus)
 {
 	return bus->ops->outstanding(bus);
+}
+/* Waits until every record sent is reported, for so long at most; only delivered() is called. For use inside revoked(). */
+static inline void bus_flush(struct bus *bus, int timeout_ms)
+{
+	bus->ops->flush(bus, timeout_ms);
 }
 /* Takes up to max records of one assigned partition / of all in turn (fair); returns how many. Backpressure = not taking. */
 static inline size_t bus_take(struct bus *bus, const char *topic, int32_t partition, struct bus_message **ret, size_t max)

@@ -13,6 +13,8 @@
 #include "bus/kafka_ring.h"
 
 #define FLUSH_MS 5000
+/* There are two producers to look at. */
+#define FLUSH_LOOK_MS 5
 
 static struct kafka *kafka_of(struct bus *bus)
 {
@@ -175,6 +177,19 @@ static size_t bus_kafka_outstanding(struct bus *bus)
 	return kafka_of(bus)->producer.outstanding + kafka_of(bus)->bulk.outstanding;
 }
 
+static void bus_kafka_flush(struct bus *bus, int timeout_ms)
+{
+	struct kafka *kafka = kafka_of(bus);
+	int64_t until_us = clock_mono_us() + timeout_ms * 1000LL;
+
+	while (bus_kafka_outstanding(bus) > 0 && clock_mono_us() < until_us) {
+		if (kafka->producer.outstanding > 0)
+			rd_kafka_poll(kafka->producer.rk, FLUSH_LOOK_MS);
+		if (kafka->bulk.outstanding > 0)
+			rd_kafka_poll(kafka->bulk.rk, FLUSH_LOOK_MS);
+	}
+}
+
 static enum mr_status bus_kafka_produce(struct bus *bus, const struct bus_record *record, void *tag)
 {
 	struct kafka *kafka = kafka_of(bus);
@@ -324,6 +339,7 @@ static const struct bus_ops OPS = {
 	.poll = bus_kafka_poll,
 	.produce = bus_kafka_produce,
 	.outstanding = bus_kafka_outstanding,
+	.flush = bus_kafka_flush,
 	.take = bus_kafka_take,
 	.take_any = bus_kafka_take_any,
 	.message_free = bus_kafka_message_free,

@@ -15,6 +15,7 @@ struct options {
 	struct conf_list limits;
 	int64_t start_to_close_ms;
 	int64_t grace_ms;
+	int64_t park_after_ms;
 	int64_t max_in_flight_bytes;
 	int64_t max_input_bytes;
 	int64_t max_result_bytes;
@@ -86,6 +87,15 @@ static const struct conf_option table[] = {
 	 .offset = MEMBER(grace_ms),
 	 .help = "How long running attempts may go on after SIGTERM; also how long a program that was told to stop has before it "
 		 "is killed."},
+	{.kind = CONF_DURATION,
+	 .name = "park-after",
+	 .arg = "D",
+	 .def = "1s",
+	 .min = 1,
+	 .max = YEAR_MS,
+	 .offset = MEMBER(park_after_ms),
+	 .help = "An attempt that runs for so long is written to the journal, so that nothing queues behind it in its "
+		 "partition."},
 	{.kind = CONF_GROUP, .name = "Limits"},
 	{.kind = CONF_BYTES,
 	 .name = "max-in-flight-bytes",
@@ -157,6 +167,7 @@ static struct mr_worker_options worker_options(const struct options *options)
 		.isolation = (enum mr_isolation)options->isolation,
 		.start_to_close_ms = options->start_to_close_ms,
 		.grace_ms = options->grace_ms,
+		.park_after_ms = options->park_after_ms,
 		.max_in_flight_bytes = options->max_in_flight_bytes,
 		.max_input_bytes = options->max_input_bytes,
 		.max_result_bytes = options->max_result_bytes,

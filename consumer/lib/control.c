@@ -384,6 +384,7 @@ static void meet_all(struct worker *worker)
 		case JOB_PUBLISHING:
 		case JOB_CLEARING:
 		case JOB_DEAD:
+		case JOB_LINGERING:
 			break;
 		}
 	}

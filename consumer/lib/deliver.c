@@ -57,6 +57,7 @@ static void complete(struct worker *worker, struct job *job)
 	case JOB_RUNNING:
 	case JOB_RELEASING:
 	case JOB_FINISHING:
+	case JOB_LINGERING:
 		break;
 	}
 	assert(0 && "a delivery in a state that has none");
@@ -152,13 +153,10 @@ void deliver_send(struct worker *worker, struct job *job)
 		complete(worker, job);
 }
 
-void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_status status)
+static void step_reported(struct worker *worker, struct delivery *delivery, enum mr_status status)
 {
 	struct job *job = delivery->job;
 
-	/* The bus is being closed. */
-	if (worker->end != WORKER_RUNS)
-		return;
 	assert(delivery->state == DELIVERY_SENT && job->open_deliveries > 0);
 	if (status == MR_OK) {
 		delivery->state = DELIVERY_DONE;
@@ -170,4 +168,22 @@ void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_st
 	}
 	if (job->open_deliveries == 0)
 		complete(worker, job);
+}
+
+void deliver_report(struct worker *worker, struct delivery *delivery, enum mr_status status)
+{
+	/* The bus is being closed. */
+	if (worker->end != WORKER_RUNS)
+		return;
+	switch (delivery->kind) {
+	case DELIVERY_OF_STEP:
+		step_reported(worker, delivery, status);
+		return;
+	case DELIVERY_OF_PARK:
+		park_reported(worker, delivery->job, status);
+		return;
+	case DELIVERY_OF_BEAT:
+		heartbeat_reported(worker, delivery->job, status);
+		return;
+	}
 }

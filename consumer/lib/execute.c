@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 4 execute: hands claimed attempts to the executors, and enforces how long they may run: told at the deadline, killed a
- * grace period later. The clock of an attempt is the one that its executor notes when it starts, not the receipt or the
+ * 4 execute: hands claimed attempts to the executors, and enforces how long they may run and be silent: told when that is over,
+ * killed a grace period later. The clock of an attempt is the one that its executor notes when it starts, not the receipt or the
  * claim.
  */
 #include <assert.h>
@@ -137,19 +137,26 @@ static int64_t deadline_us(const struct job *job)
 	return job->started_mono_us + job->budget_ms * 1000;
 }
 
-/* When a running attempt is to be looked at next. */
-static int64_t next_us(const struct job *job)
+static int64_t earlier(int64_t a, int64_t b)
 {
-	int64_t at_us = job->timed_out == TIMEOUT_NONE ? deadline_us(job) : INT64_MAX;
-
-	if (job->kill_at_us && !job->killed && job->kill_at_us < at_us)
-		at_us = job->kill_at_us;
-	return at_us;
+	return a < b ? a : b;
 }
 
-static void arm(struct worker *worker, struct job *job)
+/* When a running attempt is to be looked at next. */
+static int64_t next_us(const struct worker *worker, const struct job *job)
 {
-	int64_t at_us = next_us(job);
+	int64_t at_us = earlier(park_next_us(worker, job), heartbeat_next_us(job));
+
+	if (job->killed)
+		return INT64_MAX;
+	if (job->timed_out == TIMEOUT_NONE)
+		at_us = earlier(at_us, earlier(deadline_us(job), heartbeat_limit_us(job)));
+	return job->kill_at_us ? earlier(at_us, job->kill_at_us) : at_us;
+}
+
+void execute_arm(struct worker *worker, struct job *job)
+{
+	int64_t at_us = next_us(worker, job);
 
 	if (at_us == INT64_MAX)
 		timers_clear(&worker->timers, &job->timer);
@@ -190,7 +197,7 @@ void execute_tell(struct worker *worker, struct job *job, enum cancel_reason rea
 	if (job->state != JOB_RUNNING)
 		return;
 	arm_kill(worker, job, reason);
-	arm(worker, job);
+	execute_arm(worker, job);
 }
 
 void execute_terminate(struct worker *worker, struct job *job)
@@ -246,7 +253,7 @@ static void begin_clocks(struct worker *worker, struct job *job)
 			arm_kill(worker, job, reason);
 	if (job->terminated)
 		kill_now(worker, job);
-	arm(worker, job);
+	execute_arm(worker, job);
 }
 
 static enum timeout_type budget_timeout(const struct job *job)
@@ -254,13 +261,25 @@ static enum timeout_type budget_timeout(const struct job *job)
 	return job->budget_ms == job->timeouts.start_to_close_ms ? TIMEOUT_START_TO_CLOSE : TIMEOUT_SCHEDULE_TO_CLOSE;
 }
 
+/* What ended in time by the executor's clock has ended in time, even if it had been told to stop since; and what was silent for too
+ * long until then has timed out, even if nobody had looked. */
+static enum timeout_type timeout_at_end(struct job *job, const struct executor_event *event)
+{
+	if (job->timed_out != TIMEOUT_NONE && event->ended_mono_us > job->timed_out_us)
+		return job->timed_out;
+	if (event->beat_mono_us > job->beat_mono_us)
+		job->beat_mono_us = event->beat_mono_us;
+	if (event->ended_mono_us <= earlier(deadline_us(job), heartbeat_limit_us(job)))
+		return TIMEOUT_NONE;
+	return heartbeat_limit_us(job) < deadline_us(job) ? TIMEOUT_HEARTBEAT : budget_timeout(job);
+}
+
 static void ended(struct worker *worker, struct job *job, const struct executor_event *event)
 {
 	started(worker, job, event->started_mono_us);
 	assert(job->state == JOB_RUNNING);
 	timers_clear(&worker->timers, &job->timer);
-	/* What ended in time by the executor's clock has ended in time, even if it had been told to stop since. */
-	job->timed_out = event->ended_mono_us > deadline_us(job) ? budget_timeout(job) : TIMEOUT_NONE;
+	job->timed_out = timeout_at_end(job, event);
 	pace_measured(job, event->ended_mono_us - event->started_mono_us);
 	pace_left(worker, job);
 	outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
@@ -283,27 +302,43 @@ void execute_event(void *ctx, const struct executor_event *event)
 		ended(worker, job, event);
 		return;
 	case EXECUTOR_HEARTBEAT:
-		/* The executor keeps the latest details and gives them with the end of the attempt. */
+		heartbeat_rung(worker, job);
+		if (job->state == JOB_RUNNING)
+			execute_arm(worker, job);
 		return;
 	}
 }
 
-static void time_out(struct worker *worker, struct job *job)
+static void time_out(struct worker *worker, struct job *job, enum timeout_type type, int64_t limit_us)
 {
-	job->timed_out = budget_timeout(job);
+	job->timed_out = type;
+	job->timed_out_us = limit_us;
 	log_info("an attempt has used up its time", LOG_B("key", job->key), LOG_B("type", job->task.activity_type),
-		 LOG_I("attempt", job->attempt), LOG_S("timeout", timeout_type_name(job->timed_out)),
-		 LOG_I("budget_ms", job->budget_ms));
+		 LOG_I("attempt", job->attempt), LOG_S("timeout", timeout_type_name(type)));
 	execute_tell(worker, job, CANCEL_TIMED_OUT);
+}
+
+static void look_at_time(struct worker *worker, struct job *job)
+{
+	bool overdue;
+
+	if (job->timed_out != TIMEOUT_NONE)
+		return;
+	overdue = heartbeat_is_overdue(worker, job);
+	if (overdue && heartbeat_limit_us(job) < deadline_us(job))
+		time_out(worker, job, TIMEOUT_HEARTBEAT, heartbeat_limit_us(job));
+	else if (worker->now_us >= deadline_us(job))
+		time_out(worker, job, budget_timeout(job), deadline_us(job));
 }
 
 void execute_woken(struct worker *worker, struct job *job)
 {
-	if (job->timed_out == TIMEOUT_NONE && worker->now_us >= deadline_us(job))
-		time_out(worker, job);
+	look_at_time(worker, job);
 	if (job->kill_at_us && worker->now_us >= job->kill_at_us)
 		kill_now(worker, job);
-	arm(worker, job);
+	park_woken(worker, job);
+	heartbeat_woken(worker, job);
+	execute_arm(worker, job);
 }
 
 bool execute_take_back(struct worker *worker, struct job *job)

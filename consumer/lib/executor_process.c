@@ -282,7 +282,8 @@ static bool process_beat(struct executor *ex, uint64_t handle, bool tell_next, s
 	arena_reset(&self->beat_arena);
 	read_beat(self, (size_t)cell, &self->beat_arena, &ret->count, &ret->details);
 	ret->at_mono_us = atomic_load(&self->pool->cells[cell].beat_mono_us);
-	self->flights[cell].beats_told = ret->count;
+	if (tell_next)
+		self->flights[cell].beats_told = ret->count;
 	return true;
 }
 

@@ -292,7 +292,9 @@ static bool thread_beat(struct executor *ex, uint64_t handle, bool tell_next, st
 	arena_reset(&self->beat_arena);
 	pthread_mutex_lock(&self->lock);
 	a->tells_beat = a->tells_beat || tell_next;
-	ret->count = a->beats_told = a->beats;
+	ret->count = a->beats;
+	if (tell_next)
+		a->beats_told = a->beats;
 	ret->at_mono_us = a->beat_mono_us;
 	copy = copy_beat(&self->beat_arena, a);
 	pthread_mutex_unlock(&self->lock);

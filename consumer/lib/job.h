@@ -3,6 +3,7 @@
 #define CONSUMER_JOB_H
 
 #include "base/arena.h"
+#include "lib/park.h"
 #include "lib/timers.h"
 #include "store/store.h"
 #include "task/deadlines.h"
@@ -44,24 +45,13 @@ enum job_state {
 	JOB_CLEARING,
 	/* Not understood: goes to the dead letters, then its key is looked up. Next states: PUBLISHING (an answer), FREE. */
 	JOB_DEAD,
+	/* Done with, but the bus still has a record of it that names it. Next state: FREE. */
+	JOB_LINGERING,
 };
 
-struct job;
 struct lane;
 struct kind;
 
-/* One record of ours that must be acknowledged: sent again until it is. */
-enum delivery_state { DELIVERY_UNSENT, DELIVERY_SENT, DELIVERY_DONE };
-struct delivery {
-	struct job *job;
-	struct bytes topic; /* NUL-terminated */
-	int32_t partition;
-	bool optional; /* a topic that the task named: where it can never be written, the copy is given up */
-	enum delivery_state state;
-	struct bytes key;
-	struct bytes value;
-	struct headers headers;
-};
 #define JOB_DELIVERIES 2 /* more come from the arena */
 
 struct job {
@@ -109,6 +99,9 @@ struct job {
 	int64_t started_mono_us;
 	int64_t budget_ms;
 	enum timeout_type timed_out; /* it has used up this one */
+	int64_t timed_out_us;        /* when that was over */
+	int64_t beat_mono_us;        /* the last heartbeat that is known, 0 = none */
+	struct park *park;           /* its records while it runs; NULL: none yet */
 	unsigned told;               /* a bit each cancel_reason */
 	int64_t kill_at_us;          /* 0 = it was not told to stop */
 	bool killed, shut_down;

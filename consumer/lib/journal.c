@@ -5,6 +5,12 @@
  */
 #include "lib/worker.h"
 
+/* What is later than any instant that a record can hold never comes. */
+static int64_t instant(int64_t at_ms)
+{
+	return at_ms > TASK_INSTANT_MAX_MS ? TASK_UNSET : at_ms;
+}
+
 static void record_begin(const struct worker *worker, const struct job *job, struct journal_record *record)
 {
 	journal_record_init(record);
@@ -18,6 +24,7 @@ static void record_begin(const struct worker *worker, const struct job *job, str
 	record->headers = job->user_headers;
 	record->task_record_key = job->record_key;
 	record->scheduled_at_ms = job->scheduled_at_ms;
+	record->close_at_ms = instant(deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms));
 	record->lost = job->lost;
 	record->worker = worker->incarnation;
 	record->nonce = job->nonce;
@@ -64,6 +71,82 @@ void journal_waiting(struct worker *worker, struct job *job, int64_t due_at_ms)
 	send(worker, job, &record);
 }
 
+/* At once, from memory that is used again. */
+static enum mr_status send_now(struct worker *worker, const struct job *job, struct bytes key,
+			       const struct journal_record *record, struct delivery *tag)
+{
+	struct bus_record out = {.topic = worker->topic_journal, .partition = job->shard, .key = key};
+
+	buf_reset(&worker->scratch);
+	wire_encode_journal(worker->config.wire, record, &worker->scratch);
+	out.value = buf_bytes(&worker->scratch);
+	return bus_produce(worker->bus, &out, tag);
+}
+
+/* What this attempt has said last of itself, else what a former one has. */
+static struct payload heartbeat_so_far(const struct worker *worker, const struct job *job)
+{
+	struct executor_beat beat;
+
+	if (executor_beat(worker->config.executor, job->handle, false, &beat) && bytes_present(beat.details.data))
+		return beat.details;
+	return (struct payload){.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type};
+}
+
+static void started_begin(struct worker *worker, struct job *job, struct journal_record *record)
+{
+	record_begin(worker, job, record);
+	record->kind = JOURNAL_STARTED;
+	record->started_at_ms = job->claimed_at_ms;
+	outcome_history(worker, job, &record->failures, &record->n_failures);
+}
+
+enum mr_status journal_started(struct worker *worker, struct job *job, struct delivery *tag)
+{
+	struct journal_record record;
+
+	started_begin(worker, job, &record);
+	record.heartbeat_details = heartbeat_so_far(worker, job);
+	return send_now(worker, job, job->key, &record, tag);
+}
+
+static struct bytes heartbeat_key(struct job *job, struct arena *arena)
+{
+	return arena_printf(arena, "%.*s" JOURNAL_HEARTBEAT_SUFFIX, BYTES_ARG(job->key));
+}
+
+enum mr_status journal_heartbeat(struct worker *worker, struct job *job, const struct payload *details, struct delivery *tag)
+{
+	struct arena arena = {0};
+	struct journal_record record;
+	enum mr_status status;
+
+	journal_record_init(&record);
+	record.kind = JOURNAL_HEARTBEAT;
+	record.task_key = job->key;
+	record.run_id = job->run_id;
+	record.epoch = job->epoch;
+	record.attempt = job->attempt;
+	record.worker = worker->incarnation;
+	record.nonce = job->nonce;
+	record.heartbeat_details = *details;
+	status = send_now(worker, job, heartbeat_key(job, &arena), &record, tag);
+	arena_deinit(&arena);
+	return status;
+}
+
+void journal_pending(struct worker *worker, struct job *job, const struct payload *details, int64_t close_at_ms)
+{
+	struct journal_record record;
+
+	started_begin(worker, job, &record);
+	record.heartbeat_details = *details;
+	record.worker = BYTES_NONE;
+	record.close_at_ms = instant(close_at_ms);
+	record.heartbeat_timeout_ms = job->timeouts.heartbeat_ms;
+	send(worker, job, &record);
+}
+
 void journal_refused(struct worker *worker, struct job *job)
 {
 	struct failure failure;
@@ -85,11 +168,16 @@ void journal_refused(struct worker *worker, struct job *job)
 
 void journal_tombstone(struct worker *worker, struct job *job)
 {
-	struct delivery *delivery = deliver_prepare(job, 1);
+	bool beats = heartbeat_was_journalled(job);
+	struct delivery *delivery = deliver_prepare(job, beats ? 2 : 1);
 
 	worker_job_state(job, JOB_CLEARING);
-	delivery->topic = bytes_of(worker->topic_journal);
-	delivery->partition = job->shard;
-	delivery->key = job->key;
+	delivery[0].topic = bytes_of(worker->topic_journal);
+	delivery[0].partition = job->shard;
+	delivery[0].key = job->key;
+	if (beats) {
+		delivery[1] = delivery[0];
+		delivery[1].key = heartbeat_key(job, &job->arena);
+	}
 	deliver_send(worker, job);
 }

@@ -97,6 +97,7 @@ static bool is_held(const struct job *job)
 	case JOB_PUBLISHING:
 	case JOB_CLEARING:
 	case JOB_DEAD:
+	case JOB_LINGERING:
 		break;
 	}
 	return false;

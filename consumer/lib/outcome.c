@@ -33,6 +33,14 @@ static struct history former_failures(struct worker *worker, struct job *job)
 	return history;
 }
 
+void outcome_history(struct worker *worker, struct job *job, const struct attempt_failure **ret, size_t *ret_n)
+{
+	struct history history = former_failures(worker, job);
+
+	*ret = history.failures;
+	*ret_n = history.n;
+}
+
 static void log_failure(const struct job *job, const struct verdict *verdict)
 {
 	enum log_level level = verdict->failure.benign ? LOG_DEBUG : LOG_INFO;
@@ -136,6 +144,12 @@ static bool stopped_by_command(const struct job *job, struct outcome *outcome)
 	return true;
 }
 
+/* By the latest that Redis' clock may have shown, so that its time is never over too early. */
+static int64_t end_of_time_ms(const struct worker *worker, const struct job *job)
+{
+	return deadline_add_ms(worker->config.calls->time_upper_ms(worker->store, job->started_mono_us), job->budget_ms);
+}
+
 void outcome_of_attempt(struct worker *worker, struct job *job, const struct outcome *outcome, int64_t ended_mono_us)
 {
 	struct outcome changed = *outcome;
@@ -149,8 +163,12 @@ void outcome_of_attempt(struct worker *worker, struct job *job, const struct out
 		.started_at_ms = ending.ended_at_ms - (ended_mono_us - job->started_mono_us) / 1000,
 		.ended_mono_us = ended_mono_us,
 	};
+	struct payload heartbeat = last_heartbeat(job, &ending);
 
-	conclude(worker, job, &ending, &span);
+	if (outcome->kind == OUTCOME_PENDING && job->timed_out == TIMEOUT_NONE && !job->terminated)
+		journal_pending(worker, job, &heartbeat, end_of_time_ms(worker, job));
+	else
+		conclude(worker, job, &ending, &span);
 }
 
 /* For an end that no executor reports. */

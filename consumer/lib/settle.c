@@ -10,6 +10,8 @@
 
 /* How long a commit that failed waits. */
 #define SETTLE_RETRY_US 500000
+/* How long the records of what runs may take when its partition leaves: with the commit (BUS_COMMIT_NOW_MS) half a second. */
+#define SETTLE_FLUSH_MS 100
 /* A commit whose answer got lost in a rebalance does not hold up the next ones for longer. */
 #define SETTLE_ANSWER_US 5000000
 
@@ -108,6 +110,8 @@ void settle_job(struct worker *worker, struct job *job)
 {
 	struct orphan *orphan;
 
+	if (job->lane_epoch == 0)
+		return; /* it was parked */
 	worker->counters.settled++;
 	if (settle_is_ours(job)) {
 		offsets_settle(&job->lane->offsets, job->offset);
@@ -156,6 +160,7 @@ static bool goes_on(const struct job *job)
 	case JOB_RELEASING:
 	case JOB_CLEARING:
 	case JOB_DEAD:
+	case JOB_LINGERING:
 		break;
 	}
 	return false;
@@ -212,6 +217,7 @@ static void leave_job(struct worker *worker, struct job *job)
 	case JOB_PUBLISHING:
 	case JOB_CLEARING:
 	case JOB_DEAD:
+	case JOB_LINGERING:
 		return;
 	}
 }
@@ -236,17 +242,34 @@ static void commit_leaving(struct feed *feed, const struct bus_partition *partit
 	free(leaving);
 }
 
+static struct lane *lane_at(struct feed *feed, const struct bus_partition *partition)
+{
+	return settle_lane(feed, partition->topic, partition->partition);
+}
+
+/* What runs goes on running here, carried by the journal; what is acknowledged in time is committed with the rest. */
+static void park_leaving(struct worker *worker)
+{
+	for (struct job *job = worker->running.head; job; job = job->next)
+		if (job->lane->leaving)
+			park_begin(worker, job);
+	bus_flush(worker->bus, SETTLE_FLUSH_MS);
+}
+
 void settle_revoked(struct feed *feed, const struct bus_partition *partitions, size_t n, bool lost)
 {
 	struct worker *worker = feed->worker;
 	struct job *next;
 
+	for (size_t i = 0; i < n; i++)
+		lane_at(feed, &partitions[i])->leaving = true;
+	park_leaving(worker);
 	if (!lost)
 		commit_leaving(feed, partitions, n);
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = settle_lane(feed, partitions[i].topic, partitions[i].partition);
+		struct lane *lane = lane_at(feed, &partitions[i]);
 
-		lane->assigned = false;
+		lane->leaving = lane->assigned = false;
 		lane->epoch++;
 		lane->n_orphans = 0;
 	}

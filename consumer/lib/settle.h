@@ -37,6 +37,7 @@ struct lane {
 	struct bytes queue;
 	int32_t partition;
 	bool assigned;
+	bool leaving; /* while it is revoked */
 	uint64_t epoch;
 	struct offsets offsets;
 	int64_t sent;      /* watermark of the last commit that was sent, -1 = none */

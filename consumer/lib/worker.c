@@ -64,8 +64,10 @@ void worker_free(struct worker *worker)
 {
 	if (!worker)
 		return;
-	while (worker->all)
+	while (worker->all) {
+		worker->all->park = NULL; /* the bus is closed */
 		worker_job_free(worker, worker->all);
+	}
 	while (worker->pool) {
 		struct job *job = worker->pool;
 
@@ -192,6 +194,7 @@ void worker_timer_due(struct worker *worker, struct job *job)
 	case JOB_RELEASING:
 	case JOB_FORWARDING:
 	case JOB_FINISHING:
+	case JOB_LINGERING:
 		break;
 	}
 	assert(0 && "a timer in a state that has none");
@@ -285,7 +288,7 @@ static void unlink_all(struct worker *worker, struct job *job)
 
 void worker_job_free(struct worker *worker, struct job *job)
 {
-	struct arena arena;
+	struct arena arena = job->arena;
 
 	job_list_remove(job);
 	timers_clear(&worker->timers, &job->timer);
@@ -293,8 +296,11 @@ void worker_job_free(struct worker *worker, struct job *job)
 	pace_left(worker, job);
 	worker_job_unreserve(worker, job);
 	settle_forget(job);
+	if (park_holds(job)) {
+		job->state = JOB_LINGERING;
+		return;
+	}
 	unlink_all(worker, job);
-	arena = job->arena;
 	/* What one large task needed is not kept for the small ones after it. */
 	if (job->weight_bytes > WORKER_KEEP_BYTES)
 		arena_deinit(&arena);

@@ -20,7 +20,7 @@
  *
  * The way of a task through it (design.md 4), one file a step:
  *   intake.c 2 -> claim.c 3 -> execute.c 4 -> outcome.c 5 -> result.c 6 -> settle.c 8
- * beside it: dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between
+ * beside it: park.c and heartbeat.c (what is journalled of attempts while they run), dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between
  * attempts), deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), control.c (commands), offer.c
  * and forward.c (what waits here and could run elsewhere), lease.c (that it lives, and what it holds after a loss of Redis), drain.c
  * (its end).
@@ -45,7 +45,8 @@ struct worker_config {
 	int64_t max_result_bytes;  /* a result record */
 	int64_t start_to_close_ms; /* where neither task nor activity has one */
 	int64_t grace_ms;          /* of a drain */
-	int64_t kill_after_ms;     /* from the cancel of an attempt to its kill */
+	int64_t kill_after_ms;     /* from the end of an attempt's time to its kill */
+	int64_t park_after_ms;     /* how long an attempt runs before it is parked */
 	uint64_t nonce_seed;       /* random: nonces follow from it */
 	const struct mr_registry *registry;
 	struct wire *wire;
@@ -236,6 +237,8 @@ void execute_begin(struct worker *worker, struct job *job);
 void execute_push(struct worker *worker);
 void execute_event(void *worker, const struct executor_event *event);
 void execute_woken(struct worker *worker, struct job *job);
+/* Sets the timer of a running job to whatever comes next for it. */
+void execute_arm(struct worker *worker, struct job *job);
 /*
  * Tells an attempt to stop, once per reason, remembers the reason for its outcome, and kills it where it goes on after the grace
  * period. One that is claimed and not started is told at its start; a cancel closes it at once, so that the job may be gone when
@@ -254,10 +257,17 @@ void outcome_of_loss(struct worker *worker, struct job *job);
 /* Canceled or terminated before the attempt started. */
 void outcome_of_cancel(struct worker *worker, struct job *job);
 void outcome_too_late(struct worker *worker, struct job *job);
+/* The failures of former attempts that are remembered. */
+void outcome_history(struct worker *worker, struct job *job, const struct attempt_failure **ret, size_t *ret_n);
 /* journal.c: BACKOFF for the attempt that follows a failed one, WAITING for one that is held back */
 void journal_backoff(struct worker *worker, struct job *job, const struct attempt_failure *failures, size_t n_failures,
 		     int64_t due_at_ms, const struct payload *heartbeat_details);
 void journal_waiting(struct worker *worker, struct job *job, int64_t due_at_ms);
+/* Sends the STARTED record of a running attempt, or a heartbeat of it. They are not kept: call it again to send them again. */
+enum mr_status journal_started(struct worker *worker, struct job *job, struct delivery *tag);
+enum mr_status journal_heartbeat(struct worker *worker, struct job *job, const struct payload *details, struct delivery *tag);
+/* The attempt goes on without a worker, until someone completes it by its token, or its time is over. */
+void journal_pending(struct worker *worker, struct job *job, const struct payload *details, int64_t close_at_ms);
 /* No topic takes a record of that size: the task ends. */
 void journal_refused(struct worker *worker, struct job *job);
 void journal_tombstone(struct worker *worker, struct job *job);

@@ -95,6 +95,7 @@ static struct worker_config core_config(const struct loop_parts *parts)
 		.start_to_close_ms = options->start_to_close_ms,
 		.grace_ms = options->grace_ms,
 		.kill_after_ms = kill_after_ms,
+		.park_after_ms = options->park_after_ms,
 		.nonce_seed = random_u64(),
 		.registry = parts->setup->registry,
 		.wire = parts->wire,

@@ -13,6 +13,7 @@
 #define RUN_DEPTH 512
 #define RUN_START_TO_CLOSE_MS (10 * 60 * 1000)
 #define RUN_GRACE_MS (30 * 1000)
+#define RUN_PARK_AFTER_MS 1000
 #define RUN_IN_FLIGHT_BYTES (16 * 1024 * 1024)
 #define RUN_PAYLOAD_BYTES (1024 * 1024)
 #define RUN_QUEUE_MAX_BYTES 200
@@ -26,6 +27,7 @@ static struct mr_worker_options with_defaults(const struct mr_worker_options *op
 	full.slots = full.slots ? full.slots : RUN_SLOTS;
 	full.start_to_close_ms = full.start_to_close_ms ? full.start_to_close_ms : RUN_START_TO_CLOSE_MS;
 	full.grace_ms = full.grace_ms ? full.grace_ms : RUN_GRACE_MS;
+	full.park_after_ms = full.park_after_ms ? full.park_after_ms : RUN_PARK_AFTER_MS;
 	full.max_in_flight_bytes = full.max_in_flight_bytes ? full.max_in_flight_bytes : RUN_IN_FLIGHT_BYTES;
 	full.max_input_bytes = full.max_input_bytes ? full.max_input_bytes : RUN_PAYLOAD_BYTES;
 	full.max_result_bytes = full.max_result_bytes ? full.max_result_bytes : RUN_PAYLOAD_BYTES;
@@ -75,6 +77,8 @@ static enum mr_status check(const struct mr_worker_options *options, struct mr_e
 		status = check_range("start-to-close", options->start_to_close_ms, 1, duration_max_ms, err);
 	if (!status)
 		status = check_range("grace", options->grace_ms, 1, duration_max_ms, err);
+	if (!status)
+		status = check_range("park-after", options->park_after_ms, 1, duration_max_ms, err);
 	if (!status)
 		status = check_range("max-in-flight-bytes", options->max_in_flight_bytes, 64 * 1024, INT64_C(1) << 40, err);
 	if (!status)

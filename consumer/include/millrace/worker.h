@@ -262,6 +262,7 @@ struct mr_worker_options {
 	int64_t max_result_bytes;    /* of one result; 0 = 1 MiB */
 	const char *http;            /* ADDR:PORT for /metrics, /healthz, /readyz; NULL = none */
 	bool no_setup;               /* do not create topics */
+	int64_t park_after_ms; /* an attempt that runs for so long is journalled, so that nothing queues behind it; 0 = 1 s */
 };
 
 /*

@@ -54,6 +54,19 @@ static struct headers copy_headers(struct arena *arena, struct headers headers)
 	return (struct headers){items, headers.len};
 }
 
+/* A line of the trace for the key KEY\nh is "... KEY/h". */
+static void note_record(struct world *world, const struct bus_record *record)
+{
+	const char *what = bytes_present(record->value) ? "produce" : "tombstone";
+	const char *feed = record->key.len ? memchr(record->key.data, '\n', record->key.len) : NULL;
+
+	if (feed)
+		world_note(world, "%s %s %.*s/%c", what, record->topic, (int)(feed - record->key.data), record->key.data,
+			   feed[1]);
+	else
+		world_note(world, "%s %s %.*s", what, record->topic, BYTES_ARG(record->key));
+}
+
 static enum mr_status produce(struct bus *bus, const struct bus_record *record, void *tag)
 {
 	struct fake_bus *b = fake(bus);
@@ -69,9 +82,17 @@ static enum mr_status produce(struct bus *bus, const struct bus_record *record, 
 	copy->next = b->newest;
 	b->newest = copy;
 	b->outstanding++;
-	world_note(b->world, "%s %s %.*s", bytes_present(record->value) ? "produce" : "tombstone", record->topic,
-		   BYTES_ARG(record->key));
+	note_record(b->world, record);
 	return MR_OK;
+}
+
+static void flush(struct bus *bus, int timeout_ms)
+{
+	struct fake_bus *b = fake(bus);
+
+	assert_true(timeout_ms > 0);
+	if (b->acks_in_flush)
+		world_ack(b->world, MR_OK);
 }
 
 static size_t outstanding(struct bus *bus)
@@ -150,6 +171,7 @@ static const struct bus_ops ops = {
 	.poll = poll_bus,
 	.produce = produce,
 	.outstanding = outstanding,
+	.flush = flush,
 	.take = take_of,
 	.take_any = take_any,
 	.message_free = message_free,
@@ -181,6 +203,11 @@ void fake_bus_deinit(struct world *world)
 		arena_deinit(&record->arena);
 		free(record);
 	}
+}
+
+void world_acks_in_revoke(struct world *world)
+{
+	world->bus.acks_in_flush = true;
 }
 
 void world_assign(struct world *world, int32_t partition)

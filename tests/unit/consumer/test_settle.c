@@ -80,7 +80,7 @@ static void what_runs_goes_on_without_its_partition_and_is_published(void **stat
 	world_forget(world);
 	world_complete(world, "k", "1");
 	world_settle(world);
-	world_expect(world, "finish k COMPLETED", "produce t.results k", NULL);
+	world_expect(world, "finish k COMPLETED outbox", "produce t.results k", "tombstone t.journal k", "published k", NULL);
 	world_tick(world, 200);
 	world_expect(world, NULL);
 }
@@ -101,7 +101,7 @@ static void a_record_that_comes_again_while_its_task_runs_here_is_not_claimed_ag
 	world_expect(world, NULL);
 	world_complete(world, "k", "1");
 	world_settle(world);
-	world_expect(world, "finish k COMPLETED", "produce t.results k", NULL);
+	world_expect(world, "finish k COMPLETED outbox", "produce t.results k", "tombstone t.journal k", "published k", NULL);
 	world_tick(world, 200);
 	world_expect(world, "commit 0:1", NULL);
 }

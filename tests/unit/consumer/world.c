@@ -48,6 +48,7 @@ struct world *world_new(const struct world_options *options)
 		.start_to_close_ms = 10000,
 		.grace_ms = o->grace_ms ? o->grace_ms : 30000,
 		.kill_after_ms = 500,
+		.park_after_ms = o->park_after_ms ? o->park_after_ms : 3600000,
 		.nonce_seed = 1,
 		.calls = &fake_store_calls,
 	};

@@ -19,7 +19,8 @@ struct world_options {
 	size_t max_jobs; /* 0 = 100 */
 	int64_t max_jobs_bytes;
 	int64_t grace_ms;
-	size_t limit; /* of type "limited" */
+	int64_t park_after_ms; /* 0 = an hour */
+	size_t limit;          /* of type "limited" */
 };
 
 struct world *world_new(const struct world_options *options);
@@ -29,6 +30,8 @@ struct worker *world_worker(struct world *world);
 /* Kafka */
 void world_assign(struct world *world, int32_t partition);
 void world_revoke(struct world *world, int32_t partition);
+/* Kafka acknowledges at once what a revoke waits for; else not in time. */
+void world_acks_in_revoke(struct world *world);
 /* A record at the next offset of the partition; its offset. */
 int64_t world_record(struct world *world, int32_t partition, const char *json);
 /* The same with reserved headers: "attempt=2 run=r1". */

@@ -33,6 +33,7 @@ struct fake_bus {
 	bool reads_commands, slow_ends;
 	struct fake_record *newest;
 	size_t outstanding;
+	bool acks_in_flush;
 	int64_t next_offset[8];
 	bool left;
 };
