@@ -10,8 +10,12 @@
 
 /* Attempts that end so soon settle their offsets before the partitions go. */
 #define DRAIN_LEAVE_US 500000
-/* How long Kafka and Redis may take for what is left when nothing runs any more. */
+/* How long Kafka and Redis may take for what is left when nothing runs any more; and where both are away, so that nothing can be
+ * saved: one of them may be about to come back. */
 #define DRAIN_FLUSH_US 10000000
+#define DRAIN_AWAY_US 1500000
+/* Redis that has not answered a lease for so long. */
+#define DRAIN_REDIS_AWAY_US 2500000
 
 void worker_drain(struct worker *worker, int64_t now_us)
 {
@@ -45,13 +49,18 @@ static int64_t killed_at_us(const struct worker *worker)
 	return told_at_us(worker) + worker->config.kill_after_ms * 1000;
 }
 
+static int64_t cut_off_at_us(const struct worker *worker)
+{
+	bool redis_away = !worker->lease_ending && worker->now_us - worker->lease_ok_us >= DRAIN_REDIS_AWAY_US;
+
+	return killed_at_us(worker) + (worker->kafka_away && redis_away ? DRAIN_AWAY_US : DRAIN_FLUSH_US);
+}
+
 static void tell_running(struct worker *worker)
 {
 	worker->told_shutdown = true;
-	for (struct job *job = worker->running.head; job; job = job->next) {
-		job->shut_down = true;
-		executor_cancel(worker->config.executor, job->handle, CANCEL_WORKER_SHUTDOWN);
-	}
+	for (struct job *job = worker->running.head; job; job = job->next)
+		execute_tell(worker, job, CANCEL_WORKER_SHUTDOWN);
 	if (worker->running.len)
 		log_warn("the grace period is over, running attempts are told to stop", LOG_I("running", worker->running.len));
 }
@@ -104,7 +113,7 @@ void drain_tick(struct worker *worker)
 		kill_running(worker);
 	if (worker->n_jobs == 0 && has_left(worker)) {
 		finish_up(worker);
-	} else if (now_us >= killed_at_us(worker) + DRAIN_FLUSH_US) {
+	} else if (now_us >= cut_off_at_us(worker)) {
 		log_error("Kafka or Redis did not take what was left; the next owner of the partitions goes on with it",
 			  LOG_I("in_hand", worker->n_jobs));
 		worker->end = WORKER_CUT_OFF;
@@ -113,7 +122,7 @@ void drain_tick(struct worker *worker)
 
 int64_t drain_deadline_us(const struct worker *worker)
 {
-	int64_t at_us = killed_at_us(worker) + DRAIN_FLUSH_US;
+	int64_t at_us = cut_off_at_us(worker);
 
 	/* The end of the leave and of the flush is looked at often: it is what someone waits for. */
 	if (worker->leaving)

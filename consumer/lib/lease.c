@@ -188,6 +188,7 @@ static void leased(void *ctx, enum mr_status status, const struct lease_answer *
 	worker->lease_at_us = worker->now_us + LEASE_INTERVAL_US;
 	if (status)
 		return;
+	worker->lease_ok_us = worker->now_us;
 	for (size_t i = 0; i < n; i++)
 		take_answer(worker, &answers[i]);
 	if (count_unready(worker) && worker->lease_at_us > worker->now_us + LEASE_UNREADY_US)

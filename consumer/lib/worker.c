@@ -122,7 +122,11 @@ static void on_ends(void *ctx, const struct bus_partition *partitions, size_t n,
 
 static void on_health(void *ctx, enum mr_status status, const char *message)
 {
-	(void)ctx;
+	struct feed *feed = ctx;
+	struct worker *worker = feed->worker;
+
+	if (feed == worker->feeds && (status == MR_OK || status == MR_EKAFKA))
+		worker->kafka_away = status != MR_OK;
 	if (status == MR_OK)
 		log_info("Kafka is reachable", LOG_S("detail", message));
 	else

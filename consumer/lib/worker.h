@@ -133,6 +133,7 @@ struct worker {
 	struct shard *shards;
 	bool lease_under_way;
 	int64_t lease_at_us;
+	int64_t lease_ok_us; /* when Redis answered last */
 	int64_t unready_since_us, unready_told_us; /* 0 = ready */
 
 	struct commands *commands;
@@ -141,6 +142,7 @@ struct worker {
 
 	bool draining, leaving, told_shutdown, killed_all, lease_ending, lease_ended;
 	int64_t drain_at_us;
+	bool kafka_away;
 
 	struct buf scratch;
 	struct arena turn; /* memory of one callback or step */

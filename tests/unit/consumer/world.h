@@ -42,6 +42,8 @@ int64_t world_record_hops(struct world *world, int32_t partition, const char *js
 			  int hops);
 /* A command, written at this time by Kafka's clock (task records are written at 1000000). */
 void world_command(struct world *world, const char *json, int64_t at_ms);
+/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK). */
+void world_kafka_is(struct world *world, enum mr_status status);
 /* Kafka does not tell the ends of topics any more. */
 void world_slow_ends(struct world *world);
 /* Ends all sends that are under way; how many there were. */
