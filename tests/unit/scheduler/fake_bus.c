@@ -313,6 +313,11 @@ const char *world_header(struct world *world, const char *topic, const char *nam
 	return NULL;
 }
 
+struct bytes world_bytes(struct world *world, const char *topic)
+{
+	return newest(world, topic)->value;
+}
+
 const char *world_value(struct world *world, const char *topic)
 {
 	return newest(world, topic)->value.data;

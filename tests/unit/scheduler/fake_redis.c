@@ -69,7 +69,7 @@ static void answer_status(struct world *world, struct fake_call *call)
 				      .control_offset = world->control_offset,
 				      .now_ms = world->now_us / 1000,
 				      .next_due_ms = next_due_ms(world),
-				      .outbox = world->outbox.key != NULL,
+				      .outbox = world->outbox.key != NULL || world->sweep_end,
 				      .nonce = bytes_of(world->nonce),
 				      .leases = leases};
 
@@ -166,7 +166,7 @@ static void answer_apply(struct world *world, struct fake_call *call)
 	struct apply_answer answers[LOG_MAX];
 
 	for (size_t i = 0; i < call->n; i++)
-		answers[i].verdict = world->verdict;
+		answers[i] = (struct apply_answer){.verdict = world->verdict, .found = world->apply_end};
 	if (!call->conflict && !call->recovering) {
 		assert_int_equal(world->journal_offset, call->from);
 		world->journal_offset = call->to;
@@ -241,6 +241,11 @@ static void answer_sweep(struct world *world, struct fake_call *call)
 		swept.publication.reply_topic = bytes_of(outbox->reply_topic);
 		swept.publication.reply_key = BYTES_LIT("reply-key");
 	}
+	if (world->sweep_end && !call->conflict) {
+		n = 1;
+		swept = (struct swept){.key = world->sweep_end->key, .end = world->sweep_end};
+		world->sweep_end = NULL;
+	}
 	((store_sweep_fn *)call->done)(call->ctx, status_of(call), &swept, n);
 }
 
@@ -276,9 +281,8 @@ static enum mr_status published(struct store *store, const struct published_requ
 
 static void answer_finish(struct world *world, struct fake_call *call)
 {
-	struct finish_answer answer = {.verdict = FINISH_OK};
+	struct finish_answer answer = {.verdict = world->finish, .replies = BYTES_LIT("")};
 
-	(void)world;
 	((store_finish_fn *)call->done)(call->ctx, status_of(call), &answer, 1);
 }
 
@@ -287,6 +291,7 @@ static enum mr_status finish(struct store *store, const struct finish_request *r
 {
 	assert_int_equal(n, 1);
 	assert_true(requests[0].outbox);
+	world_of(store)->finish_nonce = arena_copy(&world_of(store)->arena, requests[0].token.nonce);
 	world_note(world_of(store), "finish %.*s %s", BYTES_ARG(requests[0].token.key), result_status_name(requests[0].status));
 	call_new(store, "finish", (void *)done, ctx, answer_finish);
 	return MR_OK;
@@ -327,8 +332,12 @@ static enum mr_status expire(struct store *store, int shard, struct bytes nonce,
 
 static void answer_orphans(struct world *world, struct fake_call *call)
 {
-	(void)world;
-	((store_orphans_fn *)call->done)(call->ctx, status_of(call), NULL, 0, BYTES_LIT(""));
+	const struct found_task *found = call->conflict ? NULL : world->orphan;
+	const char *next = world->orphans_next;
+
+	world->orphan = NULL;
+	world->orphans_next = "";
+	((store_orphans_fn *)call->done)(call->ctx, status_of(call), found, found != NULL, bytes_of(next));
 }
 
 static enum mr_status orphans(struct store *store, int shard, struct bytes nonce, struct bytes after, int limit,
@@ -336,17 +345,18 @@ static enum mr_status orphans(struct store *store, int shard, struct bytes nonce
 {
 	(void)shard;
 	(void)nonce;
-	(void)after;
 	(void)limit;
-	world_note(world_of(store), "orphans");
+	world_note(world_of(store), "orphans%s%.*s", after.len ? " " : "", BYTES_ARG(after));
 	call_new(store, "orphans", (void *)done, ctx, answer_orphans);
 	return MR_OK;
 }
 
 static void answer_due(struct world *world, struct fake_call *call)
 {
-	(void)world;
-	((store_due_fn *)call->done)(call->ctx, status_of(call), NULL, 0, -1);
+	const struct due_timer *timer = call->conflict ? NULL : world->timer;
+
+	world->timer = NULL;
+	((store_due_fn *)call->done)(call->ctx, status_of(call), timer, timer != NULL, -1);
 }
 
 static enum mr_status due(struct store *store, int shard, struct bytes nonce, int limit, store_due_fn *done, void *ctx)

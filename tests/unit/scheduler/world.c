@@ -39,6 +39,8 @@ struct world *world_new_of(int shards)
 	world->logs[LOG_JOURNAL].topic = WORLD_PREFIX "journal";
 	world->logs[LOG_RESULTS].topic = WORLD_PREFIX "results";
 	world->logs[LOG_CONTROL].topic = WORLD_PREFIX "control";
+	world->logs[LOG_TASKS].topic = WORLD_PREFIX "tasks.default";
+	world->orphans_next = "";
 	world->now_us = START_MS * 1000;
 	world->marker = SHARD_UNKNOWN;
 	world->journal_offset = world->results_tip = world->control_offset = -1;
@@ -97,10 +99,10 @@ static bool happens(struct world *world)
 void world_settle(struct world *world)
 {
 	for (int i = 0; i < 100; i++) {
-		size_t lines = world->n_lines;
+		size_t notes = world->n_notes;
 
 		world_turn(world, 0);
-		if (!happens(world) && lines == world->n_lines)
+		if (!happens(world) && notes == world->n_notes)
 			return;
 	}
 	fail_msg("it does not come to rest");
@@ -182,6 +184,24 @@ int64_t world_checkpoint(struct world *world, int64_t control_offset)
 	record.task_key = BYTES_LIT("checkpoint");
 	record.control_offset = control_offset;
 	return append_journal(world, &record);
+}
+
+int64_t world_journal_bytes(struct world *world, const char *key, struct bytes value)
+{
+	return append(world, LOG_JOURNAL, key, value);
+}
+
+int64_t world_journal(struct world *world, const struct journal_record *record)
+{
+	return append_journal(world, record);
+}
+
+int64_t world_task(struct world *world, const char *json, const struct header *headers, size_t n)
+{
+	int64_t offset = append(world, LOG_TASKS, "k", bytes_of(json));
+
+	world->logs[LOG_TASKS].records[offset].headers = (struct headers){headers, n};
+	return offset;
 }
 
 int64_t world_journal_raw(struct world *world, const char *key, const char *value)
@@ -336,6 +356,43 @@ void world_outbox_result(struct world *world, const char *key, const char *value
 		.key = key, .attempt = 1, .finished = true, .value = value, .reply_topic = reply_topic, .replies = replies};
 }
 
+void world_orphan(struct world *world, const struct found_task *found, const char *next)
+{
+	world->orphan = found;
+	world->orphans_next = next;
+}
+
+void world_timer(struct world *world, const struct due_timer *timer)
+{
+	world->timer = timer;
+}
+
+void world_apply_ends(struct world *world, const struct found_task *found)
+{
+	world->verdict = APPLY_END;
+	world->apply_end = found;
+}
+
+void world_sweep_ends(struct world *world, const struct found_task *found)
+{
+	world->sweep_end = found;
+}
+
+void world_finish_answers(struct world *world, enum finish_verdict verdict)
+{
+	world->finish = verdict;
+}
+
+struct bytes world_finish_nonce(const struct world *world)
+{
+	return world->finish_nonce;
+}
+
+struct wire *world_wire(struct world *world)
+{
+	return world->wire;
+}
+
 void world_hold_answers(struct world *world, bool hold)
 {
 	world->hold_answers = hold;
@@ -380,6 +437,7 @@ void world_note(struct world *world, const char *format, ...)
 	va_start(args, format);
 	buf_vprintf(line, format, args);
 	va_end(args);
+	world->n_notes++;
 	if (!is_silenced(world, buf_cstr(line)))
 		world->n_lines++;
 }

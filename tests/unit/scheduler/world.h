@@ -40,6 +40,10 @@ void world_revoke(struct world *world);
 /* A journal record: its offset. due_in_ms < 0: STARTED. */
 int64_t world_backoff(struct world *world, const char *key, int64_t attempt, int64_t due_in_ms);
 int64_t world_checkpoint(struct world *world, int64_t control_offset);
+int64_t world_journal_bytes(struct world *world, const char *key, struct bytes value);
+int64_t world_journal(struct world *world, const struct journal_record *record);
+/* A record of the queue `default`; the headers are borrowed. */
+int64_t world_task(struct world *world, const char *json, const struct header *headers, size_t n);
 int64_t world_journal_raw(struct world *world, const char *key, const char *value);
 int64_t world_result(struct world *world, const char *key);
 int64_t world_result_not_state(struct world *world, const char *key);
@@ -55,9 +59,11 @@ void world_echo_journal(struct world *world);
 /* Where control was last told to go on; INT64_MIN: nowhere yet. (It is not in the trace.) */
 int64_t world_control_sought(const struct world *world);
 int32_t world_partition(struct world *world, const char *topic);
+struct wire *world_wire(struct world *world);
 /* Header of the last record written to a topic, or NULL. */
 const char *world_header(struct world *world, const char *topic, const char *name);
 const char *world_value(struct world *world, const char *topic);
+struct bytes world_bytes(struct world *world, const char *topic);
 
 /* Redis, what it knows */
 void world_marker(struct world *world, enum shard_state state, const char *nonce);
@@ -78,6 +84,15 @@ void world_due(struct world *world, const char *key, int64_t attempt, int64_t jo
 void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options);
 void world_outbox_attempt(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
 void world_outbox_result(struct world *world, const char *key, const char *value, const char *reply_topic, const char *replies);
+/* What Redis finds once; borrowed until then. */
+void world_orphan(struct world *world, const struct found_task *found, const char *next);
+void world_timer(struct world *world, const struct due_timer *timer);
+void world_sweep_ends(struct world *world, const struct found_task *found);
+/* From now on, every record that is applied. */
+void world_apply_ends(struct world *world, const struct found_task *found);
+void world_finish_answers(struct world *world, enum finish_verdict verdict);
+/* Of the last finish. */
+struct bytes world_finish_nonce(const struct world *world);
 bool world_answer(struct world *world);
 void world_hold_answers(struct world *world, bool hold);
 void world_redis_lost(struct world *world);

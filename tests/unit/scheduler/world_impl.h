@@ -22,7 +22,7 @@ struct fake_log {
 	int64_t end;
 };
 
-enum { LOG_JOURNAL, LOG_RESULTS, LOG_CONTROL, LOGS };
+enum { LOG_JOURNAL, LOG_RESULTS, LOG_CONTROL, LOG_TASKS, LOGS };
 
 /* A reader's place in a log; -1: not reading. */
 struct fake_bus {
@@ -90,9 +90,14 @@ struct world {
 	struct fired due[8];
 	size_t n_due;
 	struct fake_outbox outbox;
+	const struct found_task *orphan, *apply_end, *sweep_end; /* told once; NULL: none */
+	const struct due_timer *timer;
+	const char *orphans_next;
+	enum finish_verdict finish;
+	struct bytes finish_nonce;
 	uint64_t drawn;
 	struct buf lines[LINES_MAX];
-	size_t n_lines;
+	size_t n_lines, n_notes; /* without and with what is silenced */
 	const char *silenced;
 };
 
