@@ -57,7 +57,8 @@ end
 -- What found_parse() of found.c reads: record, heartbeat, commands, each '' where there is none.
 local function append_found(answer, key, state)
 	local n, y, c = #answer, false, false
-	if state and string.sub(state, 1, 1) ~= 'F' and has_flag(flags_of(fields_of(state)), 'e') then
+	local flags = state and string.sub(state, 1, 1) ~= 'F' and flags_of(fields_of(state))
+	if flags and has_flag(flags, 'e') then
 		local shard, name = shard_of(key)
 		y, c = redis.call('GET', shard .. 'y:' .. name), redis.call('GET', shard .. 'c:' .. name)
 	end
