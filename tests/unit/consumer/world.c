@@ -105,6 +105,11 @@ int64_t world_now_ms(const struct world *world)
 	return world->now_us / 1000;
 }
 
+void world_pass(struct world *world, int64_t advance_ms)
+{
+	world->now_us += advance_ms * 1000;
+}
+
 void world_tick(struct world *world, int64_t advance_ms)
 {
 	world->now_us += advance_ms * 1000;

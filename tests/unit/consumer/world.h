@@ -76,6 +76,8 @@ void world_complete(struct world *world, const char *key, const char *json);
 void world_fail(struct world *world, const char *key, const char *type, bool non_retryable);
 void world_end(struct world *world, const char *key, const struct outcome *outcome);
 
+/* Time passes, and the worker is told nothing. */
+void world_pass(struct world *world, int64_t advance_ms);
 /* Time passes, then a tick. */
 void world_tick(struct world *world, int64_t advance_ms);
 /* Ticks, answers and acknowledgements until nothing happens any more. */
