@@ -255,7 +255,7 @@ static void a_heartbeat_timeout_that_is_not_retryable_closes_the_task(void **sta
 	world_settle(world);
 	assert_non_null(strstr(world_value(world, "t.results"), "\"timeout_type\":\"HEARTBEAT\""));
 	assert_non_null(strstr(world_value(world, "t.results"), "NON_RETRYABLE_FAILURE"));
-	assert_non_null(strstr(world_value(world, "t.results"), "half"));
+	assert_non_null(strstr(world_value(world, "t.results"), "aGFsZg"));
 }
 
 static void an_attempt_that_was_silent_for_too_long_at_its_end_has_timed_out(void **state)
