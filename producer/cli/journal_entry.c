@@ -27,6 +27,7 @@ static enum mr_status decode(struct journal_entry *entry, const struct bus_messa
 		return status;
 	status = wire_decode_journal(wire, value, &entry->arena, &entry->record, err);
 	entry->there = status == MR_OK;
+	entry->timestamp_ms = message->timestamp_ms;
 	wire_free(wire);
 	return status;
 }

@@ -6,7 +6,8 @@
 
 /* What the journal says of a task that waits or runs long: the record by its offset, read without a group. */
 struct journal_entry {
-	bool there; /* false: compacted away, a newer one is on its way */
+	bool there;           /* false: compacted away, a newer one is on its way */
+	int64_t timestamp_ms; /* when it was written */
 	struct journal_record record;
 	struct arena arena;
 };

@@ -2,12 +2,6 @@
 #include "cli/lookup.h"
 
 #include <assert.h>
-#include <stdlib.h>
-
-struct asked {
-	struct lookup *lookup;
-	enum mr_status status;
-};
 
 const char *lookup_state_name(enum view_state state)
 {
@@ -31,93 +25,33 @@ const char *lookup_state_name(enum view_state state)
 	return "";
 }
 
-static void keep_publication(struct lookup *lookup, const struct store_publication *from)
-{
-	struct store_publication *to = &lookup->view.publication;
-	struct header *items = arena_alloc(&lookup->arena, (from->headers.len + 1) * sizeof(*items));
-
-	for (size_t i = 0; i < from->headers.len; i++) {
-		items[i].name = arena_copy(&lookup->arena, from->headers.items[i].name);
-		items[i].value = arena_copy(&lookup->arena, from->headers.items[i].value);
-	}
-	to->value = arena_copy(&lookup->arena, from->value);
-	to->reply_topic = arena_copy(&lookup->arena, from->reply_topic);
-	to->reply_key = arena_copy(&lookup->arena, from->reply_key);
-	to->headers = (struct headers){items, from->headers.len};
-}
-
-static void on_view(void *ctx, enum mr_status status, const struct task_view *view)
-{
-	struct asked *asked = ctx;
-	struct lookup *lookup = asked->lookup;
-
-	asked->status = status;
-	if (status != MR_OK)
-		return;
-	lookup->view = *view;
-	lookup->view.run_id = arena_copy(&lookup->arena, view->run_id);
-	lookup->view.worker = arena_copy(&lookup->arena, view->worker);
-	keep_publication(lookup, &view->publication);
-}
-
-static enum mr_status find_shards(const struct program_common *common, int *ret, struct mr_error *err)
-{
-	const struct topics_spec spec = {
-		.brokers = common->brokers,
-		.properties = &common->properties,
-		.prefix = common->prefix,
-		.check_only = true,
-		.timeout_ms = CLI_TIMEOUT_MS,
-	};
-	struct topics_info info = {0};
-	enum mr_status status = topics_setup(&spec, &info, err);
-
-	free(info.report);
-	*ret = info.shards;
-	if (status == MR_OK && info.shards <= 0)
-		status = mr_error_set(err, MR_ENOT_FOUND, common->prefix,
-				      "there are no topics of this prefix; millrace setup "
-				      "creates them");
-	return status;
-}
-
-static enum mr_status ask(struct lookup *lookup, const struct program_common *common, struct bytes key, struct mr_error *err)
-{
-	struct store_config config = program_store_config(common, lookup->shards);
-	struct store_callbacks callbacks = {0};
-	struct asked asked = {lookup, MR_EREDIS};
-	struct store *store;
-	enum mr_status status = store_check(&config, CLI_TIMEOUT_MS, err);
-
-	if (status != MR_OK || (status = store_new(&config, &callbacks, &store, err)))
-		return status;
-	status = store_view(store, key, lookup->shard, on_view, &asked);
-	if (status == MR_OK)
-		status = store_wait(store, CLI_TIMEOUT_MS, err);
-	/* A call that is still under way is answered here. */
-	store_free(store);
-	if (status == MR_OK)
-		status = asked.status;
-	return status == MR_OK ? MR_OK : mr_error_set(err, MR_EREDIS, common->redis, "it did not tell the state of the task");
-}
-
-enum mr_status lookup_init(struct lookup *lookup, const struct program_common *common, const char *key, struct mr_error *err)
+enum mr_status lookup_init(struct lookup *lookup, const struct program_common *common, const char *key, int redis_timeout_ms,
+			   struct mr_error *err)
 {
 	enum mr_status status;
 
-	*lookup = (struct lookup){0};
+	*lookup = (struct lookup){.key = key};
 	if (!key[0] || strlen(key) > TASK_KEY_MAX_BYTES || !bytes_has_no_controls(bytes_of(key)))
 		return mr_error_set(err, MR_EINVAL, "KEY", "a task key has 1 to %d bytes without control characters",
 				    TASK_KEY_MAX_BYTES);
-	status = find_shards(common, &lookup->shards, err);
+	status = looker_init(&lookup->looker, common, redis_timeout_ms, err);
 	if (status != MR_OK)
 		return status;
-	lookup->shard = task_shard(bytes_of(key), lookup->shards);
-	return ask(lookup, common, bytes_of(key), err);
+	lookup->shard = task_shard(bytes_of(key), lookup->looker.shards);
+	return lookup_again(lookup, err);
+}
+
+enum mr_status lookup_again(struct lookup *lookup, struct mr_error *err)
+{
+	const struct bytes key = bytes_of(lookup->key);
+
+	arena_reset(&lookup->arena);
+	return looker_views(&lookup->looker, &key, 1, &lookup->arena, &lookup->view, err);
 }
 
 void lookup_deinit(struct lookup *lookup)
 {
+	looker_deinit(&lookup->looker);
 	arena_deinit(&lookup->arena);
 }
 

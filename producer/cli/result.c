@@ -80,7 +80,7 @@ static int find(const struct options *options, const char *key, struct mr_error 
 	struct lookup lookup;
 	int exit_code = PROGRAM_FAILED;
 
-	if (lookup_init(&lookup, &options->common, key, err) == MR_OK) {
+	if (lookup_init(&lookup, &options->common, key, CLI_TIMEOUT_MS, err) == MR_OK) {
 		struct result_box *box = NULL;
 
 		if (lookup.view.state == VIEW_FINISHED && lookup_result(&lookup, &box, err) == MR_OK)

@@ -17,10 +17,10 @@ static enum mr_status read_input(struct cli_task *task, const struct task_option
 		return options->content_type
 			       ? mr_error_set(err, MR_EINVAL, "--content-type", "goes with --input only, which is not given")
 			       : MR_OK;
-	status = input_read(options->input, &task->input, err);
+	status = input_read("--input", options->input, &task->input, err);
 	value = buf_bytes(&task->input);
 	if (status == MR_OK && !options->content_type)
-		status = input_json(value, &value, err);
+		status = input_json("--input", value, &value, err);
 	task->task.input = (struct mr_payload){value.data, value.len,
 					       options->content_type ? options->content_type : PAYLOAD_JSON};
 	return status;
