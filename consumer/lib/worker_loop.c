@@ -224,6 +224,11 @@ int worker_loop(void *ctx, struct pool *pool, const char *incarnation)
 	int ret_exit = PROGRAM_OK;
 	enum mr_status status = run(&parts, &ret_exit, &err);
 
+	/* Nothing is left that closing could save, and the clients of Kafka and Redis would wait for who is away. */
+	if (!status && parts.worker && worker_ended(parts.worker) == WORKER_CUT_OFF) {
+		fflush(NULL);
+		_exit(ret_exit);
+	}
 	take_down(&parts);
 	/* A signal while it waited for Kafka or Redis: nothing was begun. */
 	if (status == MR_ECLOSED)

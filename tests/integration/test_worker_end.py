@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers that end in order, and a Kafka that goes away: nothing is lost, nothing runs twice. Kills and losses: tests/fault."""
 
+import time
+
 import pytest
 
 from support.waiting import eventually
@@ -71,3 +73,18 @@ def test_kafka_that_is_away_for_a_while_delays_and_loses_nothing(own_kafka, kafk
     settled(kafka, 30)
     worker.sigterm()
     assert worker.wait(20) == 0
+
+
+def test_a_drain_ends_soon_where_kafka_and_redis_are_both_away(own_kafka, kafka, redis_server, stack, queue, exec_log):
+    stack.scheduler()
+    worker = stack.scripted_worker(slots=2, grace="1s")
+    kafka.publish_all("default", [task(f"k{number}", {"sleep_ms": 60000}) for number in range(4)])
+    exec_log.await_starts(2)
+    own_kafka.kill9()
+    redis_server.kill9()
+    worker.wait_for_log("Kafka has a problem", 15)
+    worker.wait_for_log("Redis has a problem", 15)
+    began = time.monotonic()
+    worker.sigterm()
+    assert worker.wait(30) == 1
+    assert time.monotonic() - began < 1 + 1 + 3, "grace, kill, and what may still be hoped for"
