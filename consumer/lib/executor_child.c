@@ -17,6 +17,7 @@
 /* An executor process: pulls attempts from the ring, runs them one after the other, and answers in the attempt's cell. */
 
 #define IDLE_WAIT_S 1
+#define LEFTOVERS_TIMEOUT_MS 5000
 
 struct child {
 	struct pool *pool;
@@ -153,6 +154,13 @@ static _Noreturn void await_kill(void)
 		pause();
 }
 
+/* What an attempt that was told to stop has started ends with it, as with its kill. */
+static void end_leftovers(const struct child *c)
+{
+	if (atomic_load(&c->cell->cancel) != CANCEL_NONE && !descendants_end(NULL, LEFTOVERS_TIMEOUT_MS))
+		log_warn("a process that a stopped attempt had started cannot be ended");
+}
+
 static void execute(struct child *c, uint64_t handle)
 {
 	struct ledger *ledger = c->pool->ledger;
@@ -174,6 +182,7 @@ static void execute(struct child *c, uint64_t handle)
 
 	run(c, cell);
 	atomic_store(&entry->ended_mono_us, clock_mono_us());
+	end_leftovers(c);
 	if (!ledger_move(ledger, handle, LEDGER_STARTED, (int32_t)c->slot, LEDGER_ENDED, (int32_t)c->slot))
 		await_kill();
 	bit_set(c->pool->shared->ended, cell);

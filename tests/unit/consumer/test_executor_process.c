@@ -44,7 +44,9 @@ static enum mr_attempt_end spin(struct mr_attempt *attempt, void *user)
 	return MR_ATTEMPT_COMPLETED;
 }
 
-/* Answers with the number of a grandchild in a session of its own, which lives on; or hangs with it. */
+static char hangs[1];
+
+/* Answers with the number of a grandchild in a session of its own, which lives on; or goes on until it is cancelled, or hangs. */
 static enum mr_attempt_end breed(struct mr_attempt *attempt, void *user)
 {
 	int fds[2];
@@ -69,8 +71,10 @@ static enum mr_attempt_end breed(struct mr_attempt *attempt, void *user)
 		return mr_failf(attempt, "Test", "read");
 	snprintf(text, sizeof(text), "%d", (int)grandchild);
 	mr_heartbeat(attempt, text, strlen(text), NULL);
-	while (user)
+	while (user == hangs)
 		pause();
+	while (user && !mr_is_cancelled(attempt))
+		poll(NULL, 0, 1);
 	return mr_complete(attempt, text, strlen(text), NULL);
 }
 
@@ -86,7 +90,8 @@ static void begin(struct rig *rig)
 	mr_register(rig->registry, "crash", crash, NULL, NULL, NULL);
 	mr_register(rig->registry, "leave", leave, NULL, NULL, NULL);
 	mr_register(rig->registry, "spin", spin, NULL, NULL, NULL);
-	mr_register(rig->registry, "breed_and_hang", breed, rig, NULL, NULL);
+	mr_register(rig->registry, "breed_and_hang", breed, hangs, NULL, NULL);
+	mr_register(rig->registry, "breed_and_wait", breed, rig, NULL, NULL);
 	mr_register(rig->registry, "whoami", whoami, NULL, NULL, NULL);
 }
 
@@ -114,6 +119,26 @@ static void a_crash_costs_one_attempt_and_names_the_signal(void **state)
 	assert_non_null(strstr(a->message, "exit status 3"));
 	executor_kill(rig.executor, rig.attempts[spinning].handle);
 	assert_string_equal(rig_wait(&rig, spinning)->message, "killed");
+	rig_deinit(&rig);
+}
+
+static void what_an_attempt_that_was_told_to_stop_has_started_ends_with_it(void **state)
+{
+	struct rig rig;
+	size_t i;
+	pid_t grandchild;
+
+	(void)state;
+	begin(&rig);
+	rig_start(&rig);
+	i = rig_push(&rig, "breed_and_wait", "1");
+	while (!rig.attempts[i].beat_details)
+		rig_poll(&rig, 1000);
+	grandchild = (pid_t)atoi(rig.attempts[i].beat_details);
+	assert_int_equal(kill(grandchild, 0), 0);
+	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_TIMED_OUT);
+	assert_int_equal(rig_wait(&rig, i)->kind, OUTCOME_COMPLETED);
+	assert_true(rig_process_is_gone((void *)(intptr_t)grandchild));
 	rig_deinit(&rig);
 }
 
@@ -281,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EXECUTOR_RULES(XX) cmocka_unit_test(a_crash_costs_one_attempt_and_names_the_signal),
 		cmocka_unit_test(a_kill_ends_a_grandchild_in_a_session_of_its_own),
+		cmocka_unit_test(what_an_attempt_that_was_told_to_stop_has_started_ends_with_it),
 		cmocka_unit_test(many_crashes_among_many_attempts_touch_nothing_else),
 		cmocka_unit_test(executors_killed_from_outside_lose_nothing_that_waits),
 		cmocka_unit_test(a_reset_leaves_nothing_running_and_an_empty_ledger),
