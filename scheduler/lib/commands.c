@@ -272,6 +272,8 @@ static void send_heartbeat(struct command *command, const struct task_view *view
 	send_journal(command, &record, JOURNAL_HEARTBEAT_SUFFIX);
 }
 
+static void look(struct command *command);
+
 static void on_ended(void *ctx, struct shard *shard, enum ending_end end)
 {
 	struct command *command = ctx;
@@ -283,7 +285,11 @@ static void on_ended(void *ctx, struct shard *shard, enum ending_end end)
 		return;
 	switch (end) {
 	case ENDING_DONE:
-		finish(command);
+		command->ended = command->control.command == CONTROL_FAIL;
+		if (command->ended)
+			look(command);
+		else
+			finish(command);
 		return;
 	case ENDING_STALE:
 		/* It may be as well with the attempt that follows: decided anew. */
@@ -346,7 +352,8 @@ static void skip(struct command *command, const struct effect *effect)
 
 static void carry_out(struct command *command, const struct task_view *view)
 {
-	struct effect effect = effect_of(view, &command->control, command->request_id, &command->arena);
+	struct effect effect = command->ended ? effect_remembered(view, command->request_id, &command->arena)
+					      : effect_of(view, &command->control, command->request_id, &command->arena);
 
 	switch (effect.kind) {
 	case EFFECT_NONE:

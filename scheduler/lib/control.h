@@ -25,6 +25,7 @@ struct command {
 	struct command *next_of_key, *newest_of_key; /* the second one of the first of a task only */
 	enum command_step step;
 	bool dropped; /* the walk is over: freed by its callback */
+	bool ended;   /* it failed its attempt: now this has to be remembered, lest a repetition fails the next one */
 	int tries;
 	int64_t offset;
 	int64_t retry_us;

@@ -221,3 +221,14 @@ struct effect effect_of(const struct task_view *view, const struct control *cont
 		add_request_id(&effect, view->request_ids, request_id, arena);
 	return effect;
 }
+
+struct effect effect_remembered(const struct task_view *view, struct bytes request_id, struct arena *arena)
+{
+	struct effect effect = command(view);
+
+	if (!is_seen(view) || view->state == VIEW_FINISHED)
+		return none("it has ended");
+	effect.run_id = view->run_id;
+	add_request_id(&effect, view->request_ids, request_id, arena);
+	return effect;
+}

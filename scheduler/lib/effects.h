@@ -37,5 +37,8 @@ struct effect {
 /* `request_id`: the command's own, or what stands for it. New bytes come from the arena, the others are borrowed. */
 struct effect effect_of(const struct task_view *view, const struct control *control, struct bytes request_id,
 			struct arena *arena);
+/* After the ending of an attempt that may be followed by another one: a COMMAND record that changes nothing, but remembers the
+ * request. NONE where the task has ended. */
+struct effect effect_remembered(const struct task_view *view, struct bytes request_id, struct arena *arena);
 
 #endif

@@ -279,6 +279,27 @@ static void a_failure_without_details_has_some(void **state)
 	end(ENDING_DONE);
 }
 
+static void a_failure_is_remembered_so_that_its_repetition_fails_no_later_attempt(void **state)
+{
+	struct world *world = *state;
+	struct task_view view = running();
+
+	live(world);
+	world_view(world, &view);
+	world_control(world, "{\"command\":\"FAIL\",\"task_key\":\"a\"}");
+	world_settle(world);
+	view.state = VIEW_BACKING_OFF;
+	world_view(world, &view);
+	world_forget(world);
+	end(ENDING_DONE);
+	world_pass(world, 2000);
+	world_expect(world, "view a", "produce journal a\nc", NULL);
+	world_ack(world, MR_OK);
+	world_settle(world);
+	world_expect(world, "apply 0>1 a", "produce journal \ncheckpoint", NULL);
+	assert_int_equal(ending.n, 1);
+}
+
 static void a_heartbeat_from_outside_is_journalled_beside_the_task(void **state)
 {
 	struct world *world = *state;
@@ -359,6 +380,7 @@ int main(void)
 		TEST(a_command_that_kafka_does_not_take_is_decided_anew),
 		TEST(a_completion_ends_the_attempt_that_was_found),
 		TEST(a_failure_without_details_has_some),
+		TEST(a_failure_is_remembered_so_that_its_repetition_fails_no_later_attempt),
 		TEST(a_heartbeat_from_outside_is_journalled_beside_the_task),
 		TEST(a_stray_command_is_counted_and_done),
 		cmocka_unit_test_setup_teardown(a_command_of_another_shard_is_passed_on_as_it_is, setup_two_shards, teardown),

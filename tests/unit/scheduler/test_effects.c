@@ -238,6 +238,27 @@ static void a_reset_goes_beyond_every_epoch_that_was_asked_for(void **state)
 	assert_string_equal(effect_line(&view, &control), "command p7");
 }
 
+static void an_ending_is_remembered_as_long_as_the_task_goes_on(void **state)
+{
+	static const enum view_state open[] = {VIEW_STARTED, VIEW_SCHEDULED, VIEW_BACKING_OFF, VIEW_WAITING};
+	struct task_view view = view_of(VIEW_FINISHED, 1, "");
+
+	(void)state;
+	assert_int_equal(effect_remembered(&view, BYTES_LIT("new"), &arena).kind, EFFECT_NONE);
+	for (size_t i = 0; i < COUNT(open); i++) {
+		struct effect effect;
+
+		view = view_of(open[i], 2, "p");
+		view.reset_epoch = 1;
+		view.options = BYTES_LIT("{}");
+		view.request_ids = BYTES_LIT("old");
+		effect = effect_remembered(&view, BYTES_LIT("new"), &arena);
+		assert_string_equal(line_of(&effect), "command p1{}");
+		assert_true(bytes_is(effect.run_id, "run"));
+		assert_int_equal(effect.n_request_ids, 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +269,7 @@ int main(void)
 		cmocka_unit_test_teardown(the_last_16_request_ids_are_kept, teardown),
 		cmocka_unit_test_teardown(a_token_is_that_of_the_attempt_or_nothing_happens, teardown),
 		cmocka_unit_test_teardown(an_update_comes_over_what_was_updated_before, teardown),
+		cmocka_unit_test_teardown(an_ending_is_remembered_as_long_as_the_task_goes_on, teardown),
 		cmocka_unit_test_teardown(a_reset_goes_beyond_every_epoch_that_was_asked_for, teardown),
 	};
 
