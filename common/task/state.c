@@ -3,162 +3,106 @@
 
 #include <assert.h>
 
+/*
+ * One line an event, one column a state. Apply on NONE is the replay of a shard whose data was lost; a finish on NONE, WAITING or
+ * SCHEDULED comes from the scheduler, or from a worker that applies it again during recovery. Apply on FINISHED: a late record of a
+ * worker that is gone; its tombstones are written again.
+ */
 /* clang-format off */
-#define MOVE(state) {TRANSITION_MOVE, STATE_##state}
+#define TO(state) {TRANSITION_MOVE, STATE_##state}
 #define FLAG {TRANSITION_FLAG, STATE_NONE}
-#define REPEAT {TRANSITION_REPEAT, STATE_NONE}
+#define TELL {TRANSITION_TELL, STATE_NONE}
+#define SAME {TRANSITION_REPEAT, STATE_NONE}
 #define WAIT {TRANSITION_WAIT, STATE_NONE}
 #define BUSY {TRANSITION_BUSY, STATE_NONE}
-#define STALE {TRANSITION_STALE, STATE_NONE}
-#define UNKNOWN {TRANSITION_UNKNOWN, STATE_NONE}
+#define OLD {TRANSITION_STALE, STATE_NONE}
+#define UNKN {TRANSITION_UNKNOWN, STATE_NONE}
 
-/*
- * A claim of a finished task is answered with the stored result (REPEAT). Apply on NONE is the replay of a shard whose data was
- * lost. A finish on NONE comes from a worker that re-applies it during recovery. Apply on FINISHED: a late record of a worker that is
- * gone; the tombstone is written again.
- */
-static const struct transition table[STATES][EVENTS] = {
-	[STATE_NONE] = {
-		[EVENT_CLAIM] = MOVE(STARTED),
-		[EVENT_CLAIM_AGAIN] = UNKNOWN,
-		[EVENT_CLAIM_LOST] = UNKNOWN,
-		[EVENT_RELEASE] = UNKNOWN,
-		[EVENT_FINISH] = MOVE(FINISHED),
-		[EVENT_APPLY_STARTED] = MOVE(STARTED),
-		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-		[EVENT_APPLY_WAITING] = MOVE(WAITING),
-		[EVENT_FIRE] = UNKNOWN,
-		[EVENT_TIME_OUT] = MOVE(FINISHED),
-		[EVENT_CANCEL] = FLAG,
-		[EVENT_REASSERT] = MOVE(STARTED),
-		[EVENT_RESTORE] = MOVE(FINISHED),
-		[EVENT_PUBLISHED] = UNKNOWN,
-		[EVENT_EXPIRE] = REPEAT,
-	},
-	[STATE_WAITING] = {
-		[EVENT_CLAIM] = BUSY,
-		[EVENT_CLAIM_AGAIN] = BUSY,
-		[EVENT_CLAIM_LOST] = BUSY,
-		[EVENT_RELEASE] = STALE,
-		[EVENT_FINISH] = STALE,
-		[EVENT_APPLY_STARTED] = STALE,
-		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-		[EVENT_APPLY_WAITING] = REPEAT,
-		[EVENT_FIRE] = MOVE(SCHEDULED),
-		[EVENT_TIME_OUT] = MOVE(FINISHED),
-		[EVENT_CANCEL] = MOVE(FINISHED),
-		[EVENT_REASSERT] = STALE,
-		[EVENT_RESTORE] = MOVE(FINISHED),
-		[EVENT_PUBLISHED] = STALE,
-		[EVENT_EXPIRE] = STALE,
-	},
-	[STATE_SCHEDULED] = {
-		[EVENT_CLAIM] = MOVE(STARTED),
-		[EVENT_CLAIM_AGAIN] = BUSY,
-		[EVENT_CLAIM_LOST] = MOVE(STARTED),
-		[EVENT_RELEASE] = REPEAT,
-		[EVENT_FINISH] = STALE,
-		[EVENT_APPLY_STARTED] = STALE,
-		[EVENT_APPLY_BACKOFF] = STALE,
-		[EVENT_APPLY_WAITING] = MOVE(WAITING),
-		[EVENT_FIRE] = REPEAT,
-		[EVENT_TIME_OUT] = MOVE(FINISHED),
-		[EVENT_CANCEL] = MOVE(FINISHED),
-		[EVENT_REASSERT] = MOVE(STARTED),
-		[EVENT_RESTORE] = MOVE(FINISHED),
-		[EVENT_PUBLISHED] = FLAG,
-		[EVENT_EXPIRE] = STALE,
-	},
-	[STATE_STARTED] = {
-		[EVENT_CLAIM] = REPEAT,
-		[EVENT_CLAIM_AGAIN] = WAIT,
-		[EVENT_CLAIM_LOST] = MOVE(STARTED),
-		[EVENT_RELEASE] = MOVE(SCHEDULED),
-		[EVENT_FINISH] = MOVE(FINISHED),
-		[EVENT_APPLY_STARTED] = FLAG,
-		[EVENT_APPLY_BACKOFF] = MOVE(BACKING_OFF),
-		[EVENT_APPLY_WAITING] = MOVE(WAITING),
-		[EVENT_FIRE] = STALE,
-		[EVENT_TIME_OUT] = MOVE(FINISHED),
-		[EVENT_CANCEL] = FLAG,
-		[EVENT_REASSERT] = REPEAT,
-		[EVENT_RESTORE] = MOVE(FINISHED),
-		[EVENT_PUBLISHED] = STALE,
-		[EVENT_EXPIRE] = STALE,
-	},
-	[STATE_BACKING_OFF] = {
-		[EVENT_CLAIM] = STALE,
-		[EVENT_CLAIM_AGAIN] = BUSY,
-		[EVENT_CLAIM_LOST] = STALE,
-		[EVENT_RELEASE] = STALE,
-		[EVENT_FINISH] = STALE,
-		[EVENT_APPLY_STARTED] = STALE,
-		[EVENT_APPLY_BACKOFF] = REPEAT,
-		[EVENT_APPLY_WAITING] = MOVE(WAITING),
-		[EVENT_FIRE] = MOVE(SCHEDULED),
-		[EVENT_TIME_OUT] = MOVE(FINISHED),
-		[EVENT_CANCEL] = MOVE(FINISHED),
-		[EVENT_REASSERT] = STALE,
-		[EVENT_RESTORE] = MOVE(FINISHED),
-		[EVENT_PUBLISHED] = STALE,
-		[EVENT_EXPIRE] = STALE,
-	},
-	[STATE_FINISHED] = {
-		[EVENT_CLAIM] = REPEAT,
-		[EVENT_CLAIM_AGAIN] = REPEAT,
-		[EVENT_CLAIM_LOST] = REPEAT,
-		[EVENT_RELEASE] = STALE,
-		[EVENT_FINISH] = REPEAT,
-		[EVENT_APPLY_STARTED] = STALE,
-		[EVENT_APPLY_BACKOFF] = STALE,
-		[EVENT_APPLY_WAITING] = STALE,
-		[EVENT_FIRE] = STALE,
-		[EVENT_TIME_OUT] = STALE,
-		[EVENT_CANCEL] = STALE,
-		[EVENT_REASSERT] = STALE,
-		[EVENT_RESTORE] = REPEAT,
-		[EVENT_PUBLISHED] = FLAG,
-		[EVENT_EXPIRE] = MOVE(NONE),
-	},
+#define EVENT(name, none, marked, waiting, scheduled, started, parked, pending, backing_off, finished)                             \
+	[EVENT_##name] = {[STATE_NONE] = none, [STATE_MARKED] = marked, [STATE_WAITING] = waiting, [STATE_SCHEDULED] = scheduled,  \
+			  [STATE_STARTED] = started, [STATE_PARKED] = parked, [STATE_PENDING] = pending,                           \
+			  [STATE_BACKING_OFF] = backing_off, [STATE_FINISHED] = finished}
+
+static const struct transition table[EVENTS][STATES] = {
+	/*                     NONE             MARKED           WAITING          SCHEDULED        STARTED          PARKED           PENDING          BACKING_OFF      FINISHED */
+	EVENT(CLAIM,           TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     SAME,            SAME,            SAME,            OLD,             SAME),
+	EVENT(CLAIM_SAME,      TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     WAIT,            BUSY,            BUSY,            OLD,             SAME),
+	EVENT(CLAIM_LOST,      TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     TO(STARTED),     BUSY,            BUSY,            OLD,             SAME),
+	EVENT(CLAIM_COPY,      TO(STARTED),     TO(STARTED),     BUSY,            BUSY,            BUSY,            BUSY,            BUSY,            BUSY,            SAME),
+	EVENT(CLAIM_NEXT,      UNKN,            OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             SAME),
+	EVENT(RELEASE,         UNKN,            OLD,             OLD,             SAME,            TO(SCHEDULED),   OLD,             OLD,             OLD,             OLD),
+	EVENT(FINISH,          TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD,             SAME),
+	EVENT(FINISH_OTHER,    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD,             OLD,             OLD,             OLD,             OLD),
+	EVENT(END,             TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD),
+	EVENT(APPLY_STARTED,   TO(PARKED),      TO(PARKED),      TO(PARKED),      TO(PARKED),      TO(PARKED),      SAME,            SAME,            OLD,             OLD),
+	EVENT(APPLY_PENDING,   TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     SAME,            OLD,             OLD),
+	EVENT(APPLY_BACKOFF,   TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), SAME,            OLD),
+	EVENT(APPLY_WAITING,   TO(WAITING),     TO(WAITING),     SAME,            TO(WAITING),     OLD,             OLD,             OLD,             TO(WAITING),     OLD),
+	EVENT(APPLY_HEARTBEAT, FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD,             OLD),
+	EVENT(CANCEL,          TO(MARKED),      FLAG,            TELL,            TELL,            FLAG,            FLAG,            FLAG,            TELL,            OLD),
+	EVENT(TERMINATE,       TO(MARKED),      FLAG,            TELL,            TELL,            TELL,            TELL,            TELL,            TELL,            OLD),
+	EVENT(PAUSE,           TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
+	EVENT(UNPAUSE,         TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
+	EVENT(RESET,           TO(MARKED),      FLAG,            TO(WAITING),     FLAG,            FLAG,            FLAG,            FLAG,            TO(BACKING_OFF), OLD),
+	EVENT(UPDATE,          TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
+	EVENT(FIRE,            UNKN,            OLD,             TO(SCHEDULED),   OLD,             OLD,             OLD,             OLD,             TO(SCHEDULED),   OLD),
+	EVENT(DUE_START,       TELL,            TELL,            OLD,             TELL,            WAIT,            OLD,             OLD,             OLD,             OLD),
+	EVENT(DUE_CLOSE,       TELL,            TELL,            TELL,            TELL,            WAIT,            OLD,             TELL,            TELL,            OLD),
+	EVENT(DUE_HEARTBEAT,   UNKN,            OLD,             OLD,             OLD,             OLD,             OLD,             TELL,            OLD,             OLD),
+	EVENT(ORPHAN,          UNKN,            OLD,             OLD,             OLD,             OLD,             TELL,            OLD,             OLD,             OLD),
+	EVENT(SWEEP,           UNKN,            OLD,             OLD,             TELL,            OLD,             OLD,             OLD,             OLD,             TELL),
+	EVENT(PUBLISHED,       UNKN,            OLD,             OLD,             FLAG,            FLAG,            FLAG,            FLAG,            OLD,             FLAG),
+	EVENT(REASSERT,        TO(STARTED),     TO(STARTED),     TO(STARTED),     TO(STARTED),     SAME,            SAME,            SAME,            OLD,             OLD),
+	EVENT(RESTORE,         TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    SAME),
+	EVENT(EXPIRE,          UNKN,            TO(NONE),        OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             TO(NONE)),
+};
+
+static const char *const event_names[EVENTS] = {
+#define NAME(name) [EVENT_##name] = #name
+	NAME(CLAIM), NAME(CLAIM_SAME), NAME(CLAIM_LOST), NAME(CLAIM_COPY), NAME(CLAIM_NEXT), NAME(RELEASE), NAME(FINISH),
+	NAME(FINISH_OTHER), NAME(END), NAME(APPLY_STARTED), NAME(APPLY_PENDING), NAME(APPLY_BACKOFF), NAME(APPLY_WAITING),
+	NAME(APPLY_HEARTBEAT), NAME(CANCEL), NAME(TERMINATE), NAME(PAUSE), NAME(UNPAUSE), NAME(RESET), NAME(UPDATE), NAME(FIRE),
+	NAME(DUE_START), NAME(DUE_CLOSE), NAME(DUE_HEARTBEAT), NAME(ORPHAN), NAME(SWEEP), NAME(PUBLISHED), NAME(REASSERT),
+	NAME(RESTORE), NAME(EXPIRE),
+#undef NAME
 };
 /* clang-format on */
+
+static const char *const kind_names[] = {
+	[TRANSITION_MOVE] = "MOVE", [TRANSITION_FLAG] = "FLAG", [TRANSITION_TELL] = "TELL",   [TRANSITION_REPEAT] = "REPEAT",
+	[TRANSITION_WAIT] = "WAIT", [TRANSITION_BUSY] = "BUSY", [TRANSITION_STALE] = "STALE", [TRANSITION_UNKNOWN] = "UNKNOWN",
+};
 
 static const struct {
 	const char *name;
 	char letter;
 	int rank; /* within one attempt, what comes later in its life wins; a pause (WAITING) may follow a backoff */
 } states[STATES] = {
-	[STATE_NONE] = {"NONE", 0, 0},         [STATE_BACKING_OFF] = {"BACKING_OFF", 'B', 1},
-	[STATE_WAITING] = {"WAITING", 'W', 2}, [STATE_SCHEDULED] = {"SCHEDULED", 'S', 3},
-	[STATE_STARTED] = {"STARTED", 'R', 4}, [STATE_FINISHED] = {"FINISHED", 'F', 5},
-};
-
-static const char *const event_names[EVENTS] = {
-	[EVENT_CLAIM] = "CLAIM",
-	[EVENT_CLAIM_AGAIN] = "CLAIM_AGAIN",
-	[EVENT_CLAIM_LOST] = "CLAIM_LOST",
-	[EVENT_RELEASE] = "RELEASE",
-	[EVENT_FINISH] = "FINISH",
-	[EVENT_APPLY_STARTED] = "APPLY_STARTED",
-	[EVENT_APPLY_BACKOFF] = "APPLY_BACKOFF",
-	[EVENT_APPLY_WAITING] = "APPLY_WAITING",
-	[EVENT_FIRE] = "FIRE",
-	[EVENT_TIME_OUT] = "TIME_OUT",
-	[EVENT_CANCEL] = "CANCEL",
-	[EVENT_REASSERT] = "REASSERT",
-	[EVENT_RESTORE] = "RESTORE",
-	[EVENT_PUBLISHED] = "PUBLISHED",
-	[EVENT_EXPIRE] = "EXPIRE",
+	[STATE_NONE] = {"NONE", 0, 0},
+	[STATE_MARKED] = {"MARKED", 'M', 0},
+	[STATE_BACKING_OFF] = {"BACKING_OFF", 'B', 1},
+	[STATE_WAITING] = {"WAITING", 'W', 2},
+	[STATE_SCHEDULED] = {"SCHEDULED", 'S', 3},
+	[STATE_STARTED] = {"STARTED", 'R', 4},
+	[STATE_PARKED] = {"PARKED", 'R', 4},
+	[STATE_PENDING] = {"PENDING", 'R', 4},
+	[STATE_FINISHED] = {"FINISHED", 'F', 5},
 };
 
 struct transition state_step(enum task_state state, enum task_event event)
 {
 	assert((size_t)state < STATES && (size_t)event < EVENTS);
-	struct transition step = table[state][event];
+	struct transition step = table[event][state];
 
 	if (step.kind != TRANSITION_MOVE)
 		step.next = state;
 	return step;
+}
+
+const char *transition_kind_name(enum transition_kind kind)
+{
+	assert((size_t)kind < sizeof(kind_names) / sizeof(kind_names[0]));
+	return kind_names[kind];
 }
 
 const char *task_state_name(enum task_state state)
@@ -215,7 +159,7 @@ bool state_of_journal(enum journal_kind kind, enum task_state *ret)
 		*ret = STATE_WAITING;
 		return true;
 	case JOURNAL_STARTED:
-		*ret = STATE_STARTED;
+		*ret = STATE_PARKED;
 		return true;
 	case JOURNAL_BACKOFF:
 		*ret = STATE_BACKING_OFF;

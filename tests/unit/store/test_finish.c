@@ -161,6 +161,7 @@ static const struct release_row release_rows[] = {
 	{"what was lost stays lost", "R|run|0|1|n|w1|rec|5|0||l|", "R|run|0|1|n|-|rec|5|0||l|"},
 	{"a reset is told with the next claim", "R|run|0|1|n|w1|rec|5|0|j|re|", "S|run|0|1|rec|j|0|ue|"},
 	{"a run after a closed one is kept", "R|run|0|1|n|w1|rec|5|0||e|", "S|run|0|1|rec||0|e|"},
+	{"what the journal says has started", "R|run|0|1|n|w1|rec|5|0|7|k|", "R|run|0|1|n|w1|rec|5|0|7|k|"},
 	{"another nonce", "R|run|0|1|x|w1|rec|5|0|||", "R|run|0|1|x|w1|rec|5|0|||"},
 	{"another run", "R|other|0|1|n|w1|rec|5|0|||", "R|other|0|1|n|w1|rec|5|0|||"},
 	{"another attempt", "R|run|0|2|n|w1|rec|5|0|||", "R|run|0|2|n|w1|rec|5|0|||"},

@@ -36,22 +36,32 @@ static void a_terminal_state_is_left_by_expiry_only(void **state)
 	}
 }
 
-/* Every script may be sent twice: what it did the first time, it must not do again as something else. */
+/* Every script may be sent twice: what it did the first time, it must not do again as something else. A claim is repeated with its
+ * nonce. */
 static void an_event_that_is_repeated_changes_nothing(void **state)
 {
-	static const enum task_event once[] = {EVENT_CLAIM,         EVENT_RELEASE,       EVENT_FINISH,  EVENT_APPLY_STARTED,
-					       EVENT_APPLY_BACKOFF, EVENT_APPLY_WAITING, EVENT_FIRE,    EVENT_TIME_OUT,
-					       EVENT_CANCEL,        EVENT_REASSERT,      EVENT_RESTORE, EVENT_EXPIRE};
-
 	(void)state;
 	for (int s = 0; s < STATES; s++) {
-		for (size_t i = 0; i < COUNT(once); i++) {
-			struct transition first = state_step((enum task_state)s, once[i]);
-			struct transition second = state_step(first.next, once[i]);
+		for (int e = 0; e < EVENTS; e++) {
+			struct transition first = state_step((enum task_state)s, (enum task_event)e);
+			struct transition second = state_step(first.next, (enum task_event)e);
 
 			if (second.next != first.next)
-				fail_msg("%s twice in %s", task_event_name(once[i]), task_state_name((enum task_state)s));
+				fail_msg("%s twice in %s", task_event_name((enum task_event)e),
+					 task_state_name((enum task_state)s));
 		}
+	}
+}
+
+static void every_state_can_end_and_commands_can_tell_of_it(void **state)
+{
+	(void)state;
+	for (int s = STATE_NONE + 1; s < STATE_FINISHED; s++) {
+		enum transition_kind kind = state_step((enum task_state)s, EVENT_TERMINATE).kind;
+
+		assert_int_equal(state_step((enum task_state)s, EVENT_END).next, STATE_FINISHED);
+		assert_int_equal(state_step((enum task_state)s, EVENT_RESTORE).next, STATE_FINISHED);
+		assert_int_equal(kind, s == STATE_MARKED ? TRANSITION_FLAG : TRANSITION_TELL);
 	}
 }
 
@@ -64,7 +74,7 @@ struct story {
 static void stories_of_a_task(void **state)
 {
 	static const struct story stories[] = {
-		{{EVENT_CLAIM, EVENT_FINISH, EVENT_CLAIM_AGAIN, EVENT_EXPIRE},
+		{{EVENT_CLAIM, EVENT_FINISH, EVENT_CLAIM_COPY, EVENT_EXPIRE},
 		 {STATE_STARTED, STATE_FINISHED, STATE_FINISHED, STATE_NONE},
 		 4},
 		{{EVENT_CLAIM, EVENT_APPLY_BACKOFF, EVENT_FIRE, EVENT_PUBLISHED, EVENT_CLAIM, EVENT_FINISH},
@@ -72,9 +82,16 @@ static void stories_of_a_task(void **state)
 		 6},
 		{{EVENT_CLAIM, EVENT_RELEASE, EVENT_CLAIM}, {STATE_STARTED, STATE_SCHEDULED, STATE_STARTED}, 3},
 		{{EVENT_CLAIM, EVENT_CLAIM_LOST, EVENT_APPLY_BACKOFF}, {STATE_STARTED, STATE_STARTED, STATE_BACKING_OFF}, 3},
-		{{EVENT_APPLY_WAITING, EVENT_FIRE, EVENT_CLAIM, EVENT_APPLY_STARTED, EVENT_TIME_OUT},
-		 {STATE_WAITING, STATE_SCHEDULED, STATE_STARTED, STATE_STARTED, STATE_FINISHED},
+		{{EVENT_CLAIM, EVENT_APPLY_STARTED, EVENT_APPLY_HEARTBEAT, EVENT_ORPHAN, EVENT_APPLY_BACKOFF, EVENT_FIRE},
+		 {STATE_STARTED, STATE_PARKED, STATE_PARKED, STATE_PARKED, STATE_BACKING_OFF, STATE_SCHEDULED},
+		 6},
+		{{EVENT_CLAIM, EVENT_APPLY_PENDING, EVENT_DUE_HEARTBEAT, EVENT_END},
+		 {STATE_STARTED, STATE_PENDING, STATE_PENDING, STATE_FINISHED},
+		 4},
+		{{EVENT_PAUSE, EVENT_APPLY_WAITING, EVENT_UNPAUSE, EVENT_FIRE, EVENT_CLAIM},
+		 {STATE_MARKED, STATE_WAITING, STATE_WAITING, STATE_SCHEDULED, STATE_STARTED},
 		 5},
+		{{EVENT_DUE_START, EVENT_END, EVENT_CLAIM}, {STATE_NONE, STATE_FINISHED, STATE_FINISHED}, 3},
 		{{EVENT_CLAIM, EVENT_CANCEL, EVENT_FINISH, EVENT_APPLY_BACKOFF},
 		 {STATE_STARTED, STATE_STARTED, STATE_FINISHED, STATE_FINISHED},
 		 4},
@@ -96,9 +113,9 @@ static void a_task_that_backs_off_cannot_be_claimed(void **state)
 {
 	(void)state;
 	assert_int_equal(state_step(STATE_BACKING_OFF, EVENT_CLAIM).kind, TRANSITION_STALE);
-	assert_int_equal(state_step(STATE_BACKING_OFF, EVENT_CLAIM_AGAIN).kind, TRANSITION_BUSY);
+	assert_int_equal(state_step(STATE_BACKING_OFF, EVENT_CLAIM_COPY).kind, TRANSITION_BUSY);
 	assert_int_equal(state_step(STATE_BACKING_OFF, EVENT_FINISH).kind, TRANSITION_STALE);
-	assert_int_equal(state_step(STATE_STARTED, EVENT_CLAIM_AGAIN).kind, TRANSITION_WAIT);
+	assert_int_equal(state_step(STATE_STARTED, EVENT_CLAIM_SAME).kind, TRANSITION_WAIT);
 }
 
 static void letters_are_those_of_the_records(void **state)
@@ -109,7 +126,7 @@ static void letters_are_those_of_the_records(void **state)
 	assert_int_equal(task_state_letter(STATE_NONE), 0);
 	for (int s = STATE_NONE + 1; s < STATES; s++) {
 		assert_true(task_state_parse(task_state_letter((enum task_state)s), &parsed));
-		assert_int_equal(parsed, s);
+		assert_int_equal(parsed, s == STATE_PARKED || s == STATE_PENDING ? STATE_STARTED : s);
 	}
 	assert_false(task_state_parse('x', &parsed));
 	assert_false(task_state_parse(0, &parsed));
@@ -150,10 +167,11 @@ static void journal_kinds_speak_of_states(void **state)
 
 	(void)state;
 	assert_true(state_of_journal(JOURNAL_WAITING, &of) && of == STATE_WAITING);
-	assert_true(state_of_journal(JOURNAL_STARTED, &of) && of == STATE_STARTED);
+	assert_true(state_of_journal(JOURNAL_STARTED, &of) && of == STATE_PARKED);
 	assert_true(state_of_journal(JOURNAL_BACKOFF, &of) && of == STATE_BACKING_OFF);
 	assert_false(state_of_journal(JOURNAL_HEARTBEAT, &of));
 	assert_false(state_of_journal(JOURNAL_CHECKPOINT, &of));
+	assert_false(state_of_journal(JOURNAL_COMMAND, &of));
 }
 
 int main(void)
@@ -162,6 +180,7 @@ int main(void)
 		cmocka_unit_test(every_event_has_an_answer_in_every_state),
 		cmocka_unit_test(a_terminal_state_is_left_by_expiry_only),
 		cmocka_unit_test(an_event_that_is_repeated_changes_nothing),
+		cmocka_unit_test(every_state_can_end_and_commands_can_tell_of_it),
 		cmocka_unit_test(stories_of_a_task),
 		cmocka_unit_test(a_task_that_backs_off_cannot_be_claimed),
 		cmocka_unit_test(letters_are_those_of_the_records),
