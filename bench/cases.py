@@ -177,6 +177,44 @@ def retry_lateness(lab, report):
     report.latency("retry", f"Millrace: lateness of {n:,} retries within 3 s, processes, AOF everysec", spread(late))
 
 
+# Timers
+
+
+SINGLES, SINGLES_MS = 300, 6000
+BURST, BURST_MS = 10000, 1000
+FORGET = 100000  # journal records that push others out of the scheduler's memory
+
+
+def fire(case, n, spread_ms, behind=0):
+    """n timers due within spread_ms; how late their attempts are appended to the queue."""
+    figures = run_json([case.lab.program("timers"), case.lab.broker.address, case.prefix, "fire", n, spread_ms, behind])
+    if figures["early"]:
+        raise BenchError(f"{figures['early']} of {n} timers fired early")
+    return figures
+
+
+def fire_both(case, report, key, among, behind=0):
+    singles = f"Millrace: lateness of {SINGLES} timers, one each {SINGLES_MS // SINGLES} ms{among}"
+    burst = f"Millrace: lateness of {BURST:,} timers due within {BURST_MS // 1000} s{among}"
+    report.latency(f"timer-{key}", singles, fire(case, SINGLES, SINGLES_MS, behind))
+    report.latency(f"timers-{key}", burst, fire(case, BURST, BURST_MS, behind))
+
+
+def timers(lab, report):
+    pending = lab.options.tasks * 5 // 2
+    with Case(lab) as case:
+
+        def write():
+            run_json([lab.program("timers"), lab.broker.address, case.prefix, "wait", pending])
+
+        case.scheduler.wait_for_log("shard recovered shard=15 ", limit_s=20)
+        fire(case, BURST, BURST_MS)  # the queue is new
+        fire_both(case, report, "few", "")
+        each = bytes_of(case, pending, lambda: backing_off(case) >= pending, write)
+        report.number("bytes-timer", f"Redis bytes of one of {pending:,} pending timers", each, "{:,.0f} B")
+        fire_both(case, report, "many", f", among {pending:,}, written {FORGET:,} records before", behind=FORGET)
+
+
 # Memory
 
 
@@ -186,7 +224,7 @@ def input_of(fields):
     return json.dumps({**fields, "pad": "x" * pad}, separators=(",", ":"))
 
 
-def bytes_each(case, n, activity, reached, **as_submit):
+def bytes_of(case, n, reached, submit):
     """Redis memory of n tasks that have reached a state, by used_memory without the buffers of connections."""
 
     def used():
@@ -194,8 +232,8 @@ def bytes_each(case, n, activity, reached, **as_submit):
         return memory["used_memory"] - memory["mem_clients_normal"]
 
     before = used()
-    case.submit(n, activity, **as_submit)
-    eventually(reached, limit_s=60, what=f"{n} tasks of {activity[:12]} are where they shall be")
+    submit()
+    eventually(reached, limit_s=60, what=f"{n} tasks are where they shall be")
     return (used() - before) / n
 
 
@@ -209,7 +247,12 @@ def measure_bytes(lab, n, activity, reached, slots=2, **as_submit):
     with Case(lab) as case:
         case.ready_worker(isolation="thread", slots=slots)
         empty = case.redis.client.dbsize()
-        return bytes_each(case, n, activity, lambda: reached(case) >= n + (empty if reached is keys else 0), **as_submit)
+        return bytes_of(
+            case,
+            n,
+            lambda: reached(case) >= n + (empty if reached is keys else 0),
+            lambda: case.submit(n, activity, **as_submit),
+        )
 
 
 def keys(case):
@@ -259,6 +302,7 @@ ALL = [
     peer_beanstalkd,
     latency,
     retry_lateness,
+    timers,
     memory_redis,
     million_waiting,
 ]

@@ -73,6 +73,11 @@ TARGETS = [
         )
     ),
     at_most("lateness of a retry, p99", "retry-p99", 10, "{:.1f} ms"),
+    at_most("lateness of a timer, p99", "timer-few-p99", 20, "{:.0f} ms"),
+    at_most("lateness of 10,000 timers due within 1 s, max", "timers-few-max", 1000, "{:.0f} ms"),
+    at_most("lateness of a timer among 1,000,000 pending, p99", "timer-many-p99", 20, "{:.0f} ms"),
+    at_most("lateness of 10,000 due within 1 s among 1,000,000, max", "timers-many-max", 1000, "{:.0f} ms"),
+    at_most("Redis bytes of a pending timer", "bytes-timer", 400, "{:.0f} B"),
     at_most("Redis bytes of a task that backs off", "bytes-backing-off", 400, "{:.0f} B"),
     at_most("memory of the worker, 1,000,000 waiting", "rss-worker", 64, "{:.0f} MB"),
     at_most("memory of the scheduler, 1,000,000 waiting", "rss-scheduler", 64, "{:.0f} MB"),
@@ -91,6 +96,8 @@ METHOD = """\
   client is paced to microseconds, BullMQ's by Node's timers (1 ms).
 - The lateness of a retry is from the end of the first attempt plus the interval to the start of the second, both written by the
   activity itself: it includes telling the failure, the journal, the scheduler and the way back through Kafka.
+- The lateness of a timer is from when it is due to when the broker has appended the attempt that it dispatches, by the broker's
+  clock.
 - CPU is user and system time of the program and all below it, per task.
 - Redis bytes are the growth of used_memory without connection buffers, divided by the tasks. Memory is proportional (Pss), of the
   program and all below it.

@@ -2,12 +2,13 @@
 /*
  * How late the scheduler's timers are.
  *
- *	timers BROKERS PREFIX fire N SPREAD_MS
+ *	timers BROKERS PREFIX fire N SPREAD_MS [BEHIND]
  *	timers BROKERS PREFIX wait N
  *
  * Writes N BACKOFF records to the journal, as a worker does whose attempt has failed. `fire`: due at even distances within
  * SPREAD_MS, a while from now; the dispatched attempts are read from the queue `default`, and each is as late as the broker's
- * clock says that it was appended. `wait`: due in an hour or more; it ends when all are written.
+ * clock says that it was appended. BEHIND more of the kind of `wait` follow, so that the scheduler has the others in memory no
+ * more. `wait`: due in an hour or more; it ends when all are written.
  */
 #include <poll.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 /* All records of a burst are in Redis by then. */
 #define LEAD_EACH_1000_MS 150
 #define HOUR_MS 3600000LL
-#define LIMIT_US (60 * 1000000LL)
+#define LIMIT_US (120 * 1000000LL)
 #define BATCH 256
 #define QUEUE_BYTES (64 << 20)
 
@@ -201,14 +202,23 @@ static int by_size(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-static void fire(struct timers *t, long long spread_ms)
+static void write_waiting(struct timers *t, long long n)
 {
-	int64_t first_ms = clock_wall_ms() + LEAD_MS + t->n * LEAD_EACH_1000_MS / 1000;
+	int64_t first_ms = clock_wall_ms() + HOUR_MS;
+
+	for (long long i = 0; i < n; i++)
+		write_one(t, i, first_ms + i);
+}
+
+static void fire(struct timers *t, long long spread_ms, long long behind)
+{
+	int64_t first_ms = clock_wall_ms() + LEAD_MS + (t->n + behind) * LEAD_EACH_1000_MS / 1000;
 
 	t->late_ms = mem_alloc((size_t)t->n * sizeof(*t->late_ms));
 	read_from_now_on(t);
 	for (long long i = 0; i < t->n; i++)
 		write_one(t, i, first_ms + i * spread_ms / t->n);
+	write_waiting(t, behind);
 	await_written(t);
 	if (clock_wall_ms() >= first_ms)
 		die("the timers were due before they were written");
@@ -221,27 +231,25 @@ static void fire(struct timers *t, long long spread_ms)
 static void wait(struct timers *t)
 {
 	struct meter meter = meter_start();
-	int64_t first_ms = clock_wall_ms() + HOUR_MS;
-
-	for (long long i = 0; i < t->n; i++)
-		write_one(t, i, first_ms + i);
+	write_waiting(t, t->n);
 	await_written(t);
 	meter_report(&meter, t->n);
 }
 
 int main(int argc, char **argv)
 {
-	bool fires = argc == 6 && strcmp(argv[3], "fire") == 0;
+	bool fires = (argc == 6 || argc == 7) && strcmp(argv[3], "fire") == 0;
 	struct timers t = {0};
 
 	if (!fires && !(argc == 5 && strcmp(argv[3], "wait") == 0)) {
-		fprintf(stderr, "usage: timers BROKERS PREFIX fire N SPREAD_MS | timers BROKERS PREFIX wait N\n");
+		fprintf(stderr, "usage: timers BROKERS PREFIX fire N SPREAD_MS [BEHIND] | timers BROKERS PREFIX wait N\n");
 		return 2;
 	}
 	t.n = meter_number("N", argv[4], 1, 10000000);
 	open_all(&t, argv[1], argv[2]);
 	if (fires)
-		fire(&t, meter_number("SPREAD_MS", argv[5], 1, 600000));
+		fire(&t, meter_number("SPREAD_MS", argv[5], 1, 600000),
+		     argc == 7 ? meter_number("BEHIND", argv[6], 0, 10000000) : 0);
 	else
 		wait(&t);
 	close_all(&t);
