@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "lib/control.h"
 #include "lib/effects.h"
+#include "lib/watch.h"
 
 /*
  * One command on its way: look at the task -> decide -> make it durable (a journal record, or an ending) -> seen in Redis. Whatever
@@ -350,6 +351,15 @@ static void skip(struct command *command, const struct effect *effect)
 	finish(command);
 }
 
+/* Nobody may have taken the task yet, and nobody may come to: it is looked for in its queue. */
+static void look_for_task(const struct command *command, const struct task_view *view)
+{
+	bool is_closing = command->control.command == CONTROL_CANCEL || command->control.command == CONTROL_TERMINATE;
+
+	if (is_closing && (view->state == VIEW_NONE || view->state == VIEW_MARKED))
+		watch_look_for(command->shard->s, command->shard, command_key(command));
+}
+
 static void carry_out(struct command *command, const struct task_view *view)
 {
 	struct effect effect = command->ended ? effect_remembered(view, command->request_id, &command->arena)
@@ -377,10 +387,12 @@ static void on_viewed(void *ctx, enum mr_status status, const struct task_view *
 
 	if (is_over(command))
 		return;
-	if (status != MR_OK || !view->shard_ready)
+	if (status != MR_OK || !view->shard_ready) {
 		put_off(command);
-	else
-		carry_out(command, view);
+		return;
+	}
+	look_for_task(command, view);
+	carry_out(command, view);
 }
 
 static void look(struct command *command)
