@@ -202,12 +202,14 @@ static int start(struct run *run)
 static void look_for_cancel(struct run *run)
 {
 	const struct context_host *host = run->attempt->host;
+	enum cancel_reason reason = host->cancel_reason(host->ctx);
 
-	if (run->cancelled || host->cancel_reason(host->ctx) == CANCEL_NONE)
+	if (run->cancelled || reason == CANCEL_NONE)
 		return;
 	run->cancelled = true;
 	run->cancel_fd = -1;
-	run->kill_at_us = clock_mono_us() + run->attempt->limits->grace_ms * 1000;
+	if (reason != CANCEL_PAUSED && reason != CANCEL_RESET)
+		run->kill_at_us = clock_mono_us() + run->attempt->limits->grace_ms * 1000;
 	kill_group(run, SIGTERM);
 }
 

@@ -119,13 +119,15 @@ static void remember(struct job *job, enum cancel_reason reason)
 	}
 }
 
-/* Whoever asked for it gets the grace period that was promised for it; the first kill that is due stands. */
+/* Who accepts no cancel, deadline or shutdown is killed a grace period later; the first kill that is due stands. A pause and a reset
+ * only ask: who goes on may complete (Temporal's rule). */
 static void arm_kill(struct worker *worker, struct job *job, enum cancel_reason reason)
 {
-	bool by_people = reason == CANCEL_REQUESTED || reason == CANCEL_PAUSED || reason == CANCEL_RESET;
-	int64_t grace_ms = by_people ? worker->config.grace_ms : worker->config.kill_after_ms;
+	int64_t grace_ms = reason == CANCEL_REQUESTED ? worker->config.grace_ms : worker->config.kill_after_ms;
 	int64_t at_us = worker->now_us + grace_ms * 1000;
 
+	if (reason == CANCEL_PAUSED || reason == CANCEL_RESET)
+		return;
 	if (job->kill_at_us == 0 || at_us < job->kill_at_us)
 		job->kill_at_us = at_us;
 }

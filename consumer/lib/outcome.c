@@ -126,22 +126,11 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 		close_task(worker, job, &verdict, ending, span->started_at_ms);
 }
 
-/* What was killed because it did not heed a cancel was canceled; killed for a pause or a reset it failed with that. */
-static bool stopped_by_command(const struct job *job, struct outcome *outcome)
+/* What was killed because it did not heed a cancel was canceled. */
+static bool killed_for_cancel(const struct job *job, const struct outcome *outcome)
 {
-	if (!job->killed || outcome->kind != OUTCOME_FAILED || !bytes_is(outcome->failure.type, "ActivityCrashed"))
-		return false;
-	if (job->cancel_requested) {
-		outcome->kind = OUTCOME_CANCELED;
-		return true;
-	}
-	if (job->shut_down || (!job->reset && !job->paused))
-		return false;
-	failure_init(&outcome->failure);
-	outcome->failure.type = job->reset ? BYTES_LIT("ActivityReset") : BYTES_LIT("ActivityPause");
-	outcome->failure.message = job->reset ? BYTES_LIT("the activity was reset and did not end within the grace period")
-					      : BYTES_LIT("the activity was paused and did not end within the grace period");
-	return true;
+	return job->killed && job->cancel_requested && outcome->kind == OUTCOME_FAILED &&
+	       bytes_is(outcome->failure.type, "ActivityCrashed");
 }
 
 /* By the latest that Redis' clock may have shown, so that its time is never over too early. */
@@ -152,9 +141,9 @@ static int64_t end_of_time_ms(const struct worker *worker, const struct job *job
 
 void outcome_of_attempt(struct worker *worker, struct job *job, const struct outcome *outcome, int64_t ended_mono_us)
 {
-	struct outcome changed = *outcome;
+	struct outcome canceled = {.kind = OUTCOME_CANCELED, .heartbeat_details = outcome->heartbeat_details};
 	struct ending ending = {
-		.outcome = stopped_by_command(job, &changed) ? &changed : outcome,
+		.outcome = killed_for_cancel(job, outcome) ? &canceled : outcome,
 		.timed_out = job->timed_out,
 		.budget_ms = job->timed_out == TIMEOUT_HEARTBEAT ? job->timeouts.heartbeat_ms : job->budget_ms,
 		.ended_at_ms = worker->config.calls->time_ms(worker->store, ended_mono_us),

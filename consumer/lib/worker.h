@@ -133,7 +133,7 @@ struct worker {
 	struct shard *shards;
 	bool lease_under_way;
 	int64_t lease_at_us;
-	int64_t lease_ok_us; /* when Redis answered last */
+	int64_t lease_ok_us;                       /* when Redis answered last */
 	int64_t unready_since_us, unready_told_us; /* 0 = ready */
 
 	struct commands *commands;
@@ -243,7 +243,7 @@ void execute_woken(struct worker *worker, struct job *job);
 void execute_arm(struct worker *worker, struct job *job);
 /*
  * Tells an attempt to stop, once per reason, remembers the reason for its outcome, and kills it where it goes on after the grace
- * period. One that is claimed and not started is told at its start; a cancel closes it at once, so that the job may be gone when
+ * period (but for a pause or a reset). One that is claimed and not started is told at its start; a cancel closes it at once, so that the job may be gone when
  * this returns. Attempts that have ended are left alone.
  */
 void execute_tell(struct worker *worker, struct job *job, enum cancel_reason reason);

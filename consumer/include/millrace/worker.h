@@ -174,7 +174,8 @@ enum mr_cancel_reason {
 	MR_CANCEL_RESET,
 };
 
-/* A cancelled attempt should end soon: after the grace period its process is killed. */
+/* A cancelled attempt should end soon: after the grace period its process is killed, with all that it has started. A pause and a
+ * reset only ask it to end; it may go on and complete. */
 bool mr_is_cancelled(struct mr_attempt *attempt);
 enum mr_cancel_reason mr_cancel_reason(struct mr_attempt *attempt);
 /* For poll(2): readable once the attempt is cancelled. Do not read from it or close it; it may be readable for no reason, so
