@@ -4,12 +4,22 @@
 #include <assert.h>
 
 /*
- * One line an event, one column a state. Apply on NONE is the replay of a shard whose data was lost; a finish on NONE, WAITING or
- * SCHEDULED comes from the scheduler, or from a worker that applies it again during recovery. Apply on FINISHED: a late record of a
- * worker that is gone; its tombstones are written again.
+ * One line an event, one column a state. Apply on NONE is the replay of a shard whose data was lost; a finish on NONE, WAITING
+ * or SCHEDULED comes from the scheduler, or from a worker that applies it again during recovery. Apply on FINISHED: a late record
+ * of a worker that is gone; its tombstones are written again.
  */
 /* clang-format off */
-#define TO(state) {TRANSITION_MOVE, STATE_##state}
+/* To another state, or to another attempt in the same one. */
+#define STRT {TRANSITION_MOVE, STATE_STARTED}
+#define PARK {TRANSITION_MOVE, STATE_PARKED}
+#define PEND {TRANSITION_MOVE, STATE_PENDING}
+#define SCHD {TRANSITION_MOVE, STATE_SCHEDULED}
+#define BACK {TRANSITION_MOVE, STATE_BACKING_OFF}
+#define WTNG {TRANSITION_MOVE, STATE_WAITING}
+#define FNSH {TRANSITION_MOVE, STATE_FINISHED}
+#define MARK {TRANSITION_MOVE, STATE_MARKED}
+#define GONE {TRANSITION_MOVE, STATE_NONE}
+/* It stays. */
 #define FLAG {TRANSITION_FLAG, STATE_NONE}
 #define TELL {TRANSITION_TELL, STATE_NONE}
 #define SAME {TRANSITION_REPEAT, STATE_NONE}
@@ -18,43 +28,45 @@
 #define OLD {TRANSITION_STALE, STATE_NONE}
 #define UNKN {TRANSITION_UNKNOWN, STATE_NONE}
 
-#define EVENT(name, none, marked, waiting, scheduled, started, parked, pending, backing_off, finished)                             \
-	[EVENT_##name] = {[STATE_NONE] = none, [STATE_MARKED] = marked, [STATE_WAITING] = waiting, [STATE_SCHEDULED] = scheduled,  \
-			  [STATE_STARTED] = started, [STATE_PARKED] = parked, [STATE_PENDING] = pending,                           \
-			  [STATE_BACKING_OFF] = backing_off, [STATE_FINISHED] = finished}
+#define EVENT(name, none, marked, waiting, scheduled, started, parked, pending, backing_off, finished)       \
+	[EVENT_##name] = {[STATE_NONE] = none,           [STATE_MARKED] = marked,                            \
+			  [STATE_WAITING] = waiting,     [STATE_SCHEDULED] = scheduled,                      \
+			  [STATE_STARTED] = started,     [STATE_PARKED] = parked,                            \
+			  [STATE_PENDING] = pending,     [STATE_BACKING_OFF] = backing_off,                  \
+			  [STATE_FINISHED] = finished}
 
 static const struct transition table[EVENTS][STATES] = {
-	/*                     NONE             MARKED           WAITING          SCHEDULED        STARTED          PARKED           PENDING          BACKING_OFF      FINISHED */
-	EVENT(CLAIM,           TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     SAME,            SAME,            SAME,            OLD,             SAME),
-	EVENT(CLAIM_SAME,      TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     WAIT,            BUSY,            BUSY,            OLD,             SAME),
-	EVENT(CLAIM_LOST,      TO(STARTED),     TO(STARTED),     OLD,             TO(STARTED),     TO(STARTED),     BUSY,            BUSY,            OLD,             SAME),
-	EVENT(CLAIM_COPY,      TO(STARTED),     TO(STARTED),     BUSY,            BUSY,            BUSY,            BUSY,            BUSY,            BUSY,            SAME),
-	EVENT(CLAIM_NEXT,      UNKN,            OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             SAME),
-	EVENT(RELEASE,         UNKN,            OLD,             OLD,             SAME,            TO(SCHEDULED),   OLD,             OLD,             OLD,             OLD),
-	EVENT(FINISH,          TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD,             SAME),
-	EVENT(FINISH_OTHER,    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD,             OLD,             OLD,             OLD,             OLD),
-	EVENT(END,             TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    OLD),
-	EVENT(APPLY_STARTED,   TO(PARKED),      TO(PARKED),      TO(PARKED),      TO(PARKED),      TO(PARKED),      SAME,            SAME,            OLD,             OLD),
-	EVENT(APPLY_PENDING,   TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     TO(PENDING),     SAME,            OLD,             OLD),
-	EVENT(APPLY_BACKOFF,   TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), TO(BACKING_OFF), SAME,            OLD),
-	EVENT(APPLY_WAITING,   TO(WAITING),     TO(WAITING),     SAME,            TO(WAITING),     OLD,             OLD,             OLD,             TO(WAITING),     OLD),
-	EVENT(APPLY_HEARTBEAT, FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD,             OLD),
-	EVENT(CANCEL,          TO(MARKED),      FLAG,            TELL,            TELL,            FLAG,            FLAG,            FLAG,            TELL,            OLD),
-	EVENT(TERMINATE,       TO(MARKED),      FLAG,            TELL,            TELL,            TELL,            TELL,            TELL,            TELL,            OLD),
-	EVENT(PAUSE,           TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
-	EVENT(UNPAUSE,         TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
-	EVENT(RESET,           TO(MARKED),      FLAG,            TO(WAITING),     FLAG,            FLAG,            FLAG,            FLAG,            TO(BACKING_OFF), OLD),
-	EVENT(UPDATE,          TO(MARKED),      FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            FLAG,            OLD),
-	EVENT(FIRE,            UNKN,            OLD,             TO(SCHEDULED),   OLD,             OLD,             OLD,             OLD,             TO(SCHEDULED),   OLD),
-	EVENT(DUE_START,       TELL,            TELL,            OLD,             TELL,            WAIT,            OLD,             OLD,             OLD,             OLD),
-	EVENT(DUE_CLOSE,       TELL,            TELL,            TELL,            TELL,            WAIT,            OLD,             TELL,            TELL,            OLD),
-	EVENT(DUE_HEARTBEAT,   UNKN,            OLD,             OLD,             OLD,             OLD,             OLD,             TELL,            OLD,             OLD),
-	EVENT(ORPHAN,          UNKN,            OLD,             OLD,             OLD,             OLD,             TELL,            OLD,             OLD,             OLD),
-	EVENT(SWEEP,           UNKN,            OLD,             OLD,             TELL,            OLD,             OLD,             OLD,             OLD,             TELL),
-	EVENT(PUBLISHED,       UNKN,            OLD,             OLD,             FLAG,            FLAG,            FLAG,            FLAG,            OLD,             FLAG),
-	EVENT(REASSERT,        TO(STARTED),     TO(STARTED),     TO(STARTED),     TO(STARTED),     SAME,            SAME,            SAME,            OLD,             OLD),
-	EVENT(RESTORE,         TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    TO(FINISHED),    SAME),
-	EVENT(EXPIRE,          UNKN,            TO(NONE),        OLD,             OLD,             OLD,             OLD,             OLD,             OLD,             TO(NONE)),
+	/*                     NONE  MARK. WAIT. SCHED STRTD PARKD PEND. BACK. FINISHED */
+	EVENT(CLAIM,           STRT, STRT, OLD,  STRT, SAME, SAME, SAME, OLD,  SAME),
+	EVENT(CLAIM_SAME,      STRT, STRT, OLD,  STRT, WAIT, BUSY, BUSY, OLD,  SAME),
+	EVENT(CLAIM_LOST,      STRT, STRT, OLD,  STRT, STRT, BUSY, BUSY, OLD,  SAME),
+	EVENT(CLAIM_COPY,      STRT, STRT, BUSY, BUSY, BUSY, BUSY, BUSY, BUSY, SAME),
+	EVENT(CLAIM_NEXT,      UNKN, OLD,  OLD,  OLD,  OLD,  OLD,  OLD,  OLD,  SAME),
+	EVENT(RELEASE,         UNKN, OLD,  OLD,  SAME, SCHD, OLD,  OLD,  OLD,  OLD),
+	EVENT(FINISH,          FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, OLD,  SAME),
+	EVENT(FINISH_OTHER,    FNSH, FNSH, FNSH, FNSH, OLD,  OLD,  OLD,  OLD,  OLD),
+	EVENT(END,             FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, OLD),
+	EVENT(APPLY_STARTED,   PARK, PARK, PARK, PARK, PARK, SAME, SAME, OLD,  OLD),
+	EVENT(APPLY_PENDING,   PEND, PEND, PEND, PEND, PEND, PEND, SAME, OLD,  OLD),
+	EVENT(APPLY_BACKOFF,   BACK, BACK, BACK, BACK, BACK, BACK, BACK, SAME, OLD),
+	EVENT(APPLY_WAITING,   WTNG, WTNG, SAME, WTNG, OLD,  OLD,  OLD,  WTNG, OLD),
+	EVENT(APPLY_HEARTBEAT, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, OLD,  OLD),
+	EVENT(CANCEL,          MARK, FLAG, TELL, TELL, FLAG, FLAG, FLAG, TELL, OLD),
+	EVENT(TERMINATE,       MARK, FLAG, TELL, TELL, TELL, TELL, TELL, TELL, OLD),
+	EVENT(PAUSE,           MARK, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, OLD),
+	EVENT(UNPAUSE,         MARK, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, OLD),
+	EVENT(RESET,           MARK, FLAG, WTNG, FLAG, FLAG, FLAG, FLAG, BACK, OLD),
+	EVENT(UPDATE,          MARK, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, FLAG, OLD),
+	EVENT(FIRE,            UNKN, OLD,  SCHD, OLD,  OLD,  OLD,  OLD,  SCHD, OLD),
+	EVENT(DUE_START,       TELL, TELL, OLD,  TELL, WAIT, OLD,  OLD,  OLD,  OLD),
+	EVENT(DUE_CLOSE,       TELL, TELL, TELL, TELL, WAIT, OLD,  TELL, TELL, OLD),
+	EVENT(DUE_HEARTBEAT,   UNKN, OLD,  OLD,  OLD,  OLD,  OLD,  TELL, OLD,  OLD),
+	EVENT(ORPHAN,          UNKN, OLD,  OLD,  OLD,  OLD,  TELL, OLD,  OLD,  OLD),
+	EVENT(SWEEP,           UNKN, OLD,  OLD,  TELL, OLD,  OLD,  OLD,  OLD,  TELL),
+	EVENT(PUBLISHED,       UNKN, OLD,  OLD,  FLAG, FLAG, FLAG, FLAG, OLD,  FLAG),
+	EVENT(REASSERT,        STRT, STRT, STRT, STRT, SAME, SAME, SAME, OLD,  OLD),
+	EVENT(RESTORE,         FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, FNSH, SAME),
+	EVENT(EXPIRE,          UNKN, GONE, OLD,  OLD,  OLD,  OLD,  OLD,  OLD,  GONE),
 };
 
 static const char *const event_names[EVENTS] = {
