@@ -33,5 +33,6 @@ MR_ACTIVITIES(registry)
 	mr_register(registry, "update_inventory", example_order_step, reserve, NULL, NULL);
 	mr_register(registry, "send_confirmation", example_order_step, mail, NULL, NULL);
 	mr_register(registry, "arrange_shipment", example_order_step, ship, NULL, NULL);
+	mr_register(registry, "ask_approval", example_ask_approval, NULL, NULL, NULL);
 	return mr_register(registry, "process_large_file", example_process_large_file, NULL, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include "millrace/worker.h"
 
+mr_activity_fn example_ask_approval;
 mr_activity_fn example_order_step;
 mr_activity_fn example_process_large_file;
 

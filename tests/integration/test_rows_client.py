@@ -53,6 +53,47 @@ def test_many_in_flight_are_told_by_callbacks_in_a_loop_of_ones_own(running):
     ]
 
 
+def test_each_command_has_a_call_that_returns_when_kafka_has_it(running):
+    assert [line.split("  [")[0] for line in client_calls(running, "commands")] == [
+        "cancel: MR_OK",
+        "it: MR_OK canceled CANCELED",
+        "terminate: MR_OK",
+        "it: MR_OK terminated TERMINATED",
+        "pause: MR_OK",
+        "update: MR_OK",
+        "unpause: MR_OK",
+        "reset: MR_OK",
+        "of another run: MR_OK",
+        "it: MR_ETIMEOUT",
+        "heartbeat: MR_OK",
+        "complete by another token: MR_OK",
+        'it: MR_OK async COMPLETED {"by":"hand"}',
+        "fail of what has ended: MR_OK",
+        "without a token: MR_EINVAL",
+        "heartbeat by token: MR_OK",
+    ]
+
+
+# E2
+
+
+def test_a_caller_who_no_longer_waits_cancels_tries_to_or_abandons(running):
+    found = client_calls(running, "cancel")
+    assert [line.split("  [")[0] for line in found] == [
+        "wait: MR_OK",
+        "told: MR_OK wait CANCELED",
+        "again: MR_ENOT_FOUND",
+        "try: MR_OK",
+        "told: MR_ECANCELED",
+        "again: MR_ENOT_FOUND",
+        "and then: MR_OK try CANCELED",
+        "abandon: MR_OK",
+        "told: MR_ECANCELED",
+        "again: MR_ENOT_FOUND",
+        "and then: MR_ETIMEOUT",
+    ]
+
+
 # B3
 
 
@@ -114,6 +155,22 @@ def test_results_are_remembered_as_long_as_the_scheduler_is_told(kafka, stack, e
     eventually(gone, 80, "it is forgotten", every_s=0.5)
     kafka.publish("default", task("k", {"result": 2}))
     eventually(lambda: exec_log.attempts("k") == [1, 1], 20, "it runs as a new task")
+
+
+def test_where_duplicates_are_allowed_only_the_own_or_the_joined_run_answers(running):
+    assert client_calls(running, "runs") == [
+        "new: MR_OK COMPLETED of run 1",
+        "stored: MR_OK COMPLETED of run 1",
+        "anew: MR_OK COMPLETED of run 2",
+        "anew, alone: MR_OK COMPLETED of run 3",
+        "stored again: MR_OK COMPLETED of run 3",
+        "had completed: MR_OK FAILED of run 4: DuplicateTask",
+        "failed: MR_OK FAILED of run 5: T",
+        "after a failure: MR_OK FAILED of run 6: T",
+        "the first: MR_OK COMPLETED of run 7",
+        "joined: MR_OK COMPLETED of run 7",
+        "after it: MR_OK COMPLETED of run 8",
+    ]
 
 
 # B6

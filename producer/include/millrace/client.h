@@ -261,12 +261,12 @@ struct mr_changes {
 struct mr_command {
 	size_t size; /* sizeof(struct mr_command) */
 	enum mr_command_kind kind;
-	const char *task_key;   /* required */
-	const char *run_id;     /* this run only; NULL: the one that there is, or comes */
-	const char *request_id; /* 1 to 255 bytes: two commands of a task with the same one count once. NULL: a random one */
-	const char *reason;     /* for people; in the failure of a task that is canceled or terminated */
-	const char *token; /* COMPLETE, FAIL, HEARTBEAT: the attempt whose mr_info()->token this is; NULL: whatever attempt */
-	struct mr_payload result;         /* COMPLETE; application/json must be one JSON value */
+	const char *task_key;     /* required */
+	const char *run_id;       /* this run only; NULL: the one that there is, or comes */
+	const char *request_id;   /* 1 to 255 bytes: two commands of a task with the same one count once. NULL: a random one */
+	const char *reason;       /* for people: the log, and the failure of a task that the scheduler ends */
+	const char *token;        /* COMPLETE, FAIL, HEARTBEAT: the attempt whose mr_info()->token this is, a text; NULL: any */
+	struct mr_payload result; /* COMPLETE; application/json must be one JSON value */
 	const struct mr_failure *failure; /* FAIL; required. timeout_type is ignored; at most 3 causes deep */
 	struct mr_payload details;        /* HEARTBEAT, FAIL */
 	const struct mr_changes *changes; /* UPDATE; required */

@@ -5,6 +5,9 @@
  *
  *   client_calls blocking    execute, await, waits that run out, what is not there
  *   client_calls callbacks   many in flight in a loop of one's own, told by callbacks
+ *   client_calls commands    each command by its short form, and what became of the task
+ *   client_calls cancel      a caller who no longer wants to wait, by cancellation type
+ *   client_calls runs        one key again and again under the id policies
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -169,18 +172,181 @@ static void callbacks(struct mr_client *client)
 	printf("submitted once: %d, done once: %d, with their own result: %d\n", submitted, done, good);
 }
 
+/* ---- Commands ---- */
+
+static void submit(struct mr_client *client, const struct mr_task *task)
+{
+	if (mr_submit(client, task, NULL, NULL, NULL) || mr_client_flush(client, WAIT_MS, NULL))
+		printf("not submitted: %s\n", task->activity_id);
+}
+
+/* A task that waits for an hour. */
+static const char *delayed(struct mr_client *client, const char *id)
+{
+	struct mr_task task = task_of("echo", id, MR_JSON("1"));
+
+	task.start_delay_ms = 3600000;
+	submit(client, &task);
+	return id;
+}
+
+static void said(const char *what, enum mr_status status)
+{
+	printf("%s: %s\n", what, mr_status_name(status));
+}
+
+static void commands(struct mr_client *client)
+{
+	const struct mr_failure failure = {.type = "Rejected", .message = "no", .non_retryable = true};
+	const struct mr_changes changes = {.maximum_attempts = 3};
+	struct mr_task pending = task_of("pending", "async", MR_JSON("1"));
+	struct mr_error err;
+
+	said("cancel", mr_cancel(client, delayed(client, "canceled"), NULL, "why not", &err));
+	await(client, "it", "canceled", WAIT_MS);
+	said("terminate", mr_terminate(client, delayed(client, "terminated"), NULL, NULL, &err));
+	await(client, "it", "terminated", WAIT_MS);
+	said("pause", mr_pause(client, delayed(client, "paused"), NULL, NULL, &err));
+	said("update", mr_update_options(client, "paused", NULL, &changes, &err));
+	said("unpause", mr_unpause(client, "paused", NULL, NULL, &err));
+	said("reset", mr_reset(client, "paused", NULL, NULL, &err));
+	said("of another run", mr_cancel(client, "paused", "no-such-run", NULL, &err));
+	await(client, "it", "paused", 1000);
+	submit(client, &pending);
+	/* By key: whatever attempt there is, so it may be said until there is one. */
+	said("heartbeat", mr_heartbeat_by_key(client, "async", NULL, MR_JSON("[1]"), &err));
+	said("complete by another token", mr_complete_by_token(client, "async", "another", MR_JSON("0"), &err));
+	for (enum mr_status status = MR_ETIMEOUT; status == MR_ETIMEOUT;) {
+		struct mr_result *result = NULL;
+
+		if (mr_complete_by_key(client, "async", NULL, MR_JSON("{\"by\":\"hand\"}"), &err))
+			break;
+		status = mr_await(client, "async", 300, &result, &err);
+		if (status == MR_OK)
+			show("it", status, result);
+	}
+	said("fail of what has ended", mr_fail_by_key(client, "async", NULL, &failure, &err));
+	said("without a token", mr_fail_by_token(client, "async", NULL, &failure, &err));
+	said("heartbeat by token", mr_heartbeat_by_token(client, "async", "t", MR_JSON("1"), &err));
+}
+
+/* ---- Cancel of what is awaited ---- */
+
+static void on_end(void *ctx, enum mr_status status, struct mr_result *result, const struct mr_error *err)
+{
+	(void)err;
+	show("told", status, result);
+	*(bool *)ctx = true;
+}
+
+static void cancel_as(struct mr_client *client, const char *id, enum mr_cancellation_type type)
+{
+	struct mr_task task = task_of("sleep_ms", id, MR_JSON("{\"ms\":60000}"));
+	bool told = false;
+	struct mr_submit_options options = {
+		.size = sizeof(options), .done = on_end, .ctx = &told, .wait_ms = WAIT_MS, .cancellation_type = type};
+
+	task.start_to_close_timeout_ms = 90000;
+	if (mr_submit(client, &task, &options, NULL, NULL) || mr_client_flush(client, WAIT_MS, NULL))
+		return;
+	said(id, mr_client_cancel_await(client, id, NULL));
+	while (!told)
+		mr_client_wait(client, 100);
+	said("again", mr_client_cancel_await(client, id, NULL));
+}
+
+static void cancel(struct mr_client *client)
+{
+	cancel_as(client, "wait", MR_WAIT_CANCELLATION_COMPLETED);
+	cancel_as(client, "try", MR_TRY_CANCEL);
+	await(client, "and then", "try", WAIT_MS);
+	cancel_as(client, "abandon", MR_ABANDON);
+	await(client, "and then", "abandon", 1500);
+	mr_terminate(client, "abandon", NULL, NULL, NULL);
+}
+
+/* ---- Runs ---- */
+
+/* Prints whether the result is that of a run seen before: runs are numbered as they are seen. */
+static void show_run(const char *what, enum mr_status status, struct mr_result *result)
+{
+	static char seen[16][64];
+	static int n;
+	int i = 0;
+
+	printf("%s: %s", what, mr_status_name(status));
+	if (result) {
+		while (i < n && strcmp(seen[i], result->run_id) != 0)
+			i++;
+		if (i == n && n < 16)
+			snprintf(seen[n++], sizeof(seen[0]), "%s", result->run_id);
+		printf(" %s of run %d%s%s", mr_outcome_name(result->outcome), i + 1, result->failure ? ": " : "",
+		       result->failure ? result->failure->type : "");
+	}
+	printf("\n");
+	mr_result_free(result);
+}
+
+static void run_as(struct mr_client *client, const char *what, struct mr_task task, enum mr_id_reuse reuse,
+		   enum mr_id_conflict conflict)
+{
+	struct mr_result *result = NULL;
+	enum mr_status status;
+
+	task.id_reuse = reuse;
+	task.id_conflict = conflict;
+	status = mr_execute(client, &task, WAIT_MS, &result, NULL);
+	show_run(what, status, result);
+}
+
+static void on_first(void *ctx, enum mr_status status, struct mr_result *result, const struct mr_error *err)
+{
+	(void)err;
+	show_run("the first", status, result);
+	*(bool *)ctx = true;
+}
+
+static void runs(struct mr_client *client)
+{
+	struct mr_task echo = task_of("echo", "dup", MR_JSON("1"));
+	struct mr_task fails = task_of("fail", "bad", MR_JSON("{\"type\":\"T\",\"message\":\"m\"}"));
+	struct mr_task slow = task_of("sleep_ms", "slow-dup", MR_JSON("{\"ms\":1500}"));
+	bool told = false;
+	struct mr_submit_options first = {.size = sizeof(first), .done = on_first, .ctx = &told, .wait_ms = WAIT_MS};
+
+	run_as(client, "new", echo, MR_REUSE_ALLOW_DUPLICATE, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "stored", echo, MR_REUSE_RETURN_EXISTING, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "anew", echo, MR_REUSE_ALLOW_DUPLICATE, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "anew, alone", echo, MR_REUSE_ALLOW_DUPLICATE, MR_CONFLICT_FAIL);
+	run_as(client, "stored again", echo, MR_REUSE_RETURN_EXISTING, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "had completed", echo, MR_REUSE_ALLOW_DUPLICATE_FAILED_ONLY, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "failed", fails, MR_REUSE_ALLOW_DUPLICATE_FAILED_ONLY, MR_CONFLICT_USE_EXISTING);
+	run_as(client, "after a failure", fails, MR_REUSE_ALLOW_DUPLICATE_FAILED_ONLY, MR_CONFLICT_USE_EXISTING);
+	if (mr_submit(client, &slow, &first, NULL, NULL) || mr_client_flush(client, WAIT_MS, NULL))
+		return;
+	run_as(client, "joined", slow, MR_REUSE_ALLOW_DUPLICATE, MR_CONFLICT_USE_EXISTING);
+	while (!told)
+		mr_client_wait(client, 100);
+	run_as(client, "after it", slow, MR_REUSE_ALLOW_DUPLICATE, MR_CONFLICT_USE_EXISTING);
+}
+
 int main(int argc, char **argv)
 {
 	struct mr_client_options options = {.size = sizeof(options)};
 	struct mr_client *client;
 	struct mr_error err;
 
+	static const struct {
+		const char *name;
+		void (*run)(struct mr_client *client);
+	} parts[] = {
+		{"blocking", blocking}, {"callbacks", callbacks}, {"commands", commands}, {"cancel", cancel}, {"runs", runs}};
+
 	if (argc != 2 || mr_client_new(&options, &client, &err))
 		return 2;
-	if (strcmp(argv[1], "callbacks") == 0)
-		callbacks(client);
-	else
-		blocking(client);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (strcmp(argv[1], parts[i].name) == 0)
+			parts[i].run(client);
 	mr_client_free(client);
 	return 0;
 }
