@@ -38,7 +38,7 @@ static void fill(const struct end *end, const struct carried *carried, const str
 	ret->scheduled_at_ms = carried->record.scheduled_at_ms;
 	ret->started_at_ms = started_at(end, carried);
 	ret->closed_at_ms = now_ms;
-	ret->worker = view->worker.len > 0 ? view->worker : BYTES_LIT("scheduler");
+	ret->worker = view->worker.len > 0 ? view->worker : BYTES_NONE;
 	if (verdict->failed) {
 		ret->failure = &verdict->failure;
 		ret->last_heartbeat_details = end_heartbeat(end, carried);

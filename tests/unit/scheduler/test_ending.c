@@ -327,6 +327,7 @@ static void a_task_record_that_waited_too_long_is_ended_by_its_place(void **stat
 	assert_int_equal(result.scheduled_at_ms, 1);
 	assert_int_equal(result.started_at_ms, TASK_UNSET);
 	assert_int_equal(result.attempt, 1);
+	assert_false(bytes_present(result.worker));
 	assert_int_equal(world_finish_nonce(bed->world).len, 32);
 }
 
