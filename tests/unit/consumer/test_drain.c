@@ -178,11 +178,92 @@ static void what_runs_on_after_its_partition_left_is_published_before_the_end(vo
 	drain(world);
 	world_tick(world, 500);
 	world_revoke(world, 0);
-	world_expect(world, "leave", "commit_now 0:0", NULL);
+	world_expect(world, "leave", "produce t.journal k", "commit_now 0:0", NULL);
 	world_complete(world, "k", "1");
 	world_settle(world);
-	world_expect(world, "finish k COMPLETED", "produce t.results k", "lease_end", NULL);
+	world_expect(world, "finish k COMPLETED outbox", "produce t.results k", "tombstone t.journal k", "published k",
+		     "lease_end", NULL);
 	assert_int_equal(end_of(world), WORKER_DRAINED);
+}
+
+/* One runs, and is in the journal. */
+static struct world *parked(void)
+{
+	struct world_options options = {.grace_ms = GRACE_MS, .park_after_ms = 100};
+	struct world *world = world_new(&options);
+
+	world_assign(world, 0);
+	world_settle(world);
+	run(world);
+	world_tick(world, 100);
+	world_ack(world, MR_OK);
+	world_tick(world, 100);
+	world_expect(world, "produce t.journal k", "commit 0:1", NULL);
+	return world;
+}
+
+static void a_parked_attempt_that_ends_within_the_grace_period_is_not_run_again(void **state)
+{
+	struct world *world = parked();
+
+	(void)state;
+	drain(world);
+	world_tick(world, GRACE_MS - 1);
+	world_expect(world, "leave", NULL);
+	world_complete(world, "k", "1");
+	world_settle(world);
+	world_expect(world, "finish k COMPLETED outbox", "produce t.results k", "tombstone t.journal k", "published k",
+		     "lease_end", NULL);
+	assert_int_equal(end_of(world), WORKER_DRAINED);
+	world_free(world);
+}
+
+static void a_parked_attempt_that_outlasts_the_grace_period_goes_on_as_the_next(void **state)
+{
+	struct world *world = parked();
+	struct outcome crashed = {.kind = OUTCOME_FAILED};
+
+	(void)state;
+	failure_init(&crashed.failure);
+	crashed.failure.type = BYTES_LIT("ActivityCrashed");
+	drain(world);
+	world_tick(world, GRACE_MS);
+	world_expect(world, "leave", "cancel k WORKER_SHUTDOWN", NULL);
+	world_tick(world, KILL_MS);
+	world_expect(world, "kill k", NULL);
+	world_end(world, "k", &crashed);
+	world_tick(world, 0);
+	world_expect(world, "produce t.journal k", NULL);
+	world_tick(world, 1000);
+	assert_int_equal(end_of(world), WORKER_RUNS); /* until the record is in Kafka */
+	world_ack(world, MR_OK);
+	world_settle(world);
+	world_expect(world, "lease_end", NULL);
+	assert_int_equal(end_of(world), WORKER_DRAINED);
+	world_free(world);
+}
+
+static void a_drain_waits_for_the_result_of_an_attempt_whose_parking_kafka_has_not_taken_yet(void **state)
+{
+	struct world_options options = {.grace_ms = GRACE_MS, .park_after_ms = 100};
+	struct world *world = world_new(&options);
+
+	(void)state;
+	world_assign(world, 0);
+	world_settle(world);
+	run(world);
+	world_tick(world, 100);
+	drain(world);
+	world_complete(world, "k", "1");
+	world_tick(world, 0);
+	world_answer(world);
+	world_expect(world, "produce t.journal k", "finish k COMPLETED outbox", "produce t.results k", NULL);
+	world_tick(world, 5000);
+	assert_int_equal(end_of(world), WORKER_RUNS);
+	world_expect(world, "leave", NULL);
+	world_settle(world);
+	assert_int_equal(end_of(world), WORKER_DRAINED);
+	world_free(world);
 }
 
 int main(void)
@@ -196,6 +277,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_task_that_waits_is_not_asked_for_any_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_runs_on_after_its_partition_left_is_published_before_the_end, setup,
 						teardown),
+		cmocka_unit_test(a_parked_attempt_that_ends_within_the_grace_period_is_not_run_again),
+		cmocka_unit_test(a_parked_attempt_that_outlasts_the_grace_period_goes_on_as_the_next),
+		cmocka_unit_test(a_drain_waits_for_the_result_of_an_attempt_whose_parking_kafka_has_not_taken_yet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
