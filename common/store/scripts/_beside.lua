@@ -46,10 +46,10 @@ local function commands_of(key, run)
 	return (c[1] == '' or c[1] == run) and c or nil
 end
 
--- True where commands want the task ended, and the scheduler is the one to do it.
+-- True where commands want the task ended, and the scheduler is the one to do it: nobody else has it, or is to be asked.
 local function is_to_end(f)
 	if f[1] == 'R' then
-		return has_flag(f[11], 't')
+		return has_flag(f[11], 't') or (f[6] == '' and has_flag(f[11], 'c'))
 	end
 	return (f[1] == 'S' or f[1] == 'B' or f[1] == 'W') and (has_flag(f[8], 'c') or has_flag(f[8], 't'))
 end

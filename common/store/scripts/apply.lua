@@ -180,7 +180,7 @@ end
 local function park(key, name, r, details, f)
 	local known = tonumber(f[10])
 	if has_flag(f[11], 'k') and known and tonumber(r[6]) <= known then
-		return 'k'
+		return verdict_of(f, name)
 	end
 	leave(key, f)
 	f[6], f[10] = r[10], r[6]
@@ -192,7 +192,7 @@ local function park(key, name, r, details, f)
 	end
 	redis.call('SET', key, join(f))
 	arm_started(name, r)
-	return 'k'
+	return verdict_of(f, name)
 end
 
 -- The same attempt: WAITING and BACKOFF < SCHEDULED < STARTED; of two that wait, the later in the log. A WAITING record that

@@ -289,6 +289,26 @@ static void many_timers_of_one_instant_are_told_once_each(void **state)
 	assert_int_equal(told, 300);
 }
 
+static void when_memory_is_full_timers_end_tasks_and_new_ones_wait(void **state)
+{
+	struct fixture *fx = *state;
+	struct watch_request request = {TIMER_CLOSE, BYTES_LIT("k"), BYTES_LIT("run"), 0, 1, BYTES_LIT("t:0:9"), 1000};
+
+	fx_watch(fx, "n1", TIMER_CLOSE, 0, 1, PLACE, 1000);
+	free(REDIS(&fx->server, "CONFIG", "SET", "maxmemory", "1mb"));
+	assert_int_equal(fx_due(fx, 10).n, 1);
+	assert_string_equal(fx_orphans(fx, "", 10).keys, "");
+	assert_int_equal(fx_unwatch(fx, "n1", TIMER_CLOSE, 0, 1, PLACE), MR_OK);
+	assert_int_equal(store_watch(fx->store, FX_SHARD, FX_NONCE, &request, 1, fx_on_done, fx), MR_OK);
+	fx_poll(fx, 50);
+	assert_false(fx->done);
+	FX_ASSERT_REDIS(fx, "0", "ZCARD", fx_key("T"));
+	free(REDIS(&fx->server, "CONFIG", "SET", "maxmemory", "0"));
+	fx_wait(fx);
+	fx->done = false;
+	FX_ASSERT_REDIS(fx, "1", "ZCARD", fx_key("T"));
+}
+
 static int reset(void **state)
 {
 	fx_reset(*state);
@@ -308,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup(the_shard_tells_when_the_first_timer_is_due, reset),
 		cmocka_unit_test_setup(what_cannot_be_watched_is_refused, reset),
 		cmocka_unit_test_setup(a_heartbeat_timer_is_derived_from_the_last_beat, reset),
+		cmocka_unit_test_setup(when_memory_is_full_timers_end_tasks_and_new_ones_wait, reset),
 		cmocka_unit_test_setup(many_timers_of_one_instant_are_told_once_each, reset),
 	};
 
