@@ -9,7 +9,9 @@ from pathlib import Path
 PROGRAMS = [
     ["millrace-worker"],
     ["millrace-scheduler"],
-    *(["millrace", command] for command in ("setup", "submit", "execute", "result", "describe", "dev")),
+    *(["millrace", command] for command in ("setup", "submit", "execute", "result", "describe", "list")),
+    *(["millrace", command] for command in ("cancel", "terminate", "pause", "unpause", "reset", "update", "complete", "fail", "heartbeat")),
+    ["millrace", "dev"],
 ]
 
 HEAD = """# Configuration
@@ -53,10 +55,14 @@ def main():
     print("## All programs")
     for heading, table in shared:
         print(f"\n### {heading}\n\n{table.strip()}")
+    first = {}  # part -> the program that has it first
     for program, page in pages.items():
         print(f"\n## {program}")
-        for heading, table in page:
-            if (heading, table) not in shared:
+        for part in page:
+            heading, table = part
+            if first.setdefault(part, program) != program and part not in shared:
+                print(f"\n### {heading}\n\nAs of `{first[part]}`.")
+            elif part not in shared:
                 print(f"\n### {heading}\n\n{table.strip()}")
 
 

@@ -61,6 +61,24 @@ def test_the_commands_for_millrace_dev_do_what_their_comments_say(build, process
     dev.stop()
 
 
+def test_the_commands_from_outside_do_what_their_comments_say(build, processes, shell):
+    stack = Stack(build, processes, f"{HOST}:{free_port()}", f"redis://{HOST}:{free_port()}/0", "millrace.")
+    env = {**stack.env, "MILLRACE_EXAMPLE_INBOX": str(processes.folder / "inbox")}
+    dev = stack.start("millrace", "dev", env=env)
+    eventually(lambda: dev.alive and "\nready\n" in dev.stdout, 40, "dev is ready")
+    outputs = {}
+    for line in commands_of(block_with("millrace complete")):
+        if line.startswith("millrace heartbeat"):  # a person takes longer than a worker to begin
+            eventually(lambda: "completion from outside" in stack.cli("describe", "order-17/approval", check=False).stdout, 20, "it waits")
+        outputs[line.split()[1]] = shell(line, env)
+
+    assert outputs["list"].startswith("later\t") and "paused" in outputs["list"]
+    assert outputs["cancel"] == "4\n"
+    assert "waits for" in outputs["describe"]
+    assert outputs["complete"] == '{"approved":true}\n'
+    dev.stop()
+
+
 def test_the_commands_for_a_kafka_and_redis_of_ones_own_end_with_a_json_result(own_kafka, redis_server, build, processes, shell):
     env = {"MILLRACE_BROKERS": own_kafka.address, "MILLRACE_REDIS": redis_server.url}
     lines = commands_of(block_with("kcat -P"))
