@@ -64,11 +64,22 @@ static struct payload last_heartbeat(const struct job *job, const struct ending 
 	return (struct payload){.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type};
 }
 
+/* A worker hears of a pause or a reset before the scheduler has made its effect, which holds the next attempt back or makes it the
+ * first, due at once. The attempt that follows by the policy must not be faster. */
+#define COMMAND_EFFECT_MS 2000
+
+static int64_t delay_ms(const struct job *job, const struct verdict *verdict)
+{
+	bool told = job->paused || job->reset;
+
+	return told && verdict->delay_ms < COMMAND_EFFECT_MS ? COMMAND_EFFECT_MS : verdict->delay_ms;
+}
+
 static void retry(struct worker *worker, struct job *job, const struct verdict *verdict, const struct ending *ending,
 		  struct history *history, const struct span *span)
 {
 	/* By the latest that Redis' clock may have shown, so that the next attempt is never early. */
-	int64_t due_at_ms = worker->config.calls->time_upper_ms(worker->store, span->ended_mono_us) + verdict->delay_ms;
+	int64_t due_at_ms = worker->config.calls->time_upper_ms(worker->store, span->ended_mono_us) + delay_ms(job, verdict);
 	struct attempt_failure failed = {
 		.attempt = job->attempt,
 		.started_at_ms = span->started_at_ms,
