@@ -316,8 +316,12 @@ static enum mr_status check(const struct command_flags *flags, const struct conf
 		return mr_error_set(err, MR_EINVAL, "--all", "goes without KEY");
 	if (flags->all && !flags->match_type && !flags->match_queue)
 		return mr_error_set(err, MR_EINVAL, "--all", "goes with --type or --queue, or both");
-	if (flags->all && (flags->wait_ms > 0 || flags->run_id))
-		return mr_error_set(err, MR_EINVAL, flags->run_id ? "--run-id" : "--wait", "goes with one KEY only");
+	if (flags->all && (flags->wait_ms > 0 || flags->run_id || flags->token))
+		return mr_error_set(err, MR_EINVAL,
+				    flags->run_id  ? "--run-id"
+				    : flags->token ? "--token"
+						   : "--wait",
+				    "goes with one KEY only");
 	return MR_OK;
 }
 

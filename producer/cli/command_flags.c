@@ -38,9 +38,9 @@
 	SWITCH("yes", yes, "With --all: does it; otherwise it is only told how many tasks match.")
 #define COMMON_ROWS PROGRAM_COMMON_OPTIONS(struct command_flags, common), CONF_END
 
-static const struct conf_option END_OPTIONS[] = {COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_RESULT), MANY_ROWS, COMMON_ROWS};
+static const struct conf_option CANCEL_OPTIONS[] = {COMMAND_ROWS, TOKEN_ROW, WAIT_ROWS(WAIT_FOR_RESULT), MANY_ROWS, COMMON_ROWS};
+static const struct conf_option TERMINATE_OPTIONS[] = {COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_RESULT), MANY_ROWS, COMMON_ROWS};
 static const struct conf_option PAUSE_OPTIONS[] = {COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_EFFECT), MANY_ROWS, COMMON_ROWS};
-static const struct conf_option RESET_OPTIONS[] = {COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_EFFECT), COMMON_ROWS};
 
 static const struct conf_option UPDATE_OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Timeouts and retries; what is not given stays as it is, 0 takes it away"},
@@ -58,7 +58,7 @@ static const struct conf_option UPDATE_OPTIONS[] = {
 	 .help = "Failure type that ends the task at once; may repeat; '' = none any more."},
 	{.kind = CONF_INT, .name = "priority", .arg = "N", .min = 1, .max = 5, .offset = offsetof(struct command_flags, priority),
 	 .help = "From 1, first, to 5."},
-	COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_EFFECT), COMMON_ROWS};
+	COMMAND_ROWS, WAIT_ROWS(WAIT_FOR_EFFECT), MANY_ROWS, COMMON_ROWS};
 
 static const struct conf_option COMPLETE_OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Result"},
@@ -76,11 +76,12 @@ static const struct conf_option FAIL_OPTIONS[] = {
 
 static const struct conf_option HEARTBEAT_OPTIONS[] = {
 	{.kind = CONF_GROUP, .name = "Progress"},
-	TEXT("details", details, "JSON|@FILE|-", "How far the attempt has come: a JSON value, a file that holds one, or standard input."),
+	TEXT("details", details, "JSON|@FILE|-", "How far it has come: a JSON value, a file that holds one, or standard input."),
 	COMMAND_ROWS, TOKEN_ROW, WAIT_ROWS(WAIT_FOR_EFFECT), COMMON_ROWS};
 
-#define SENT_CODES "Exit without --wait: 0 Kafka has the command, 2 wrong usage, 6 Kafka is unreachable. A Redis that is away is no " \
-		   "obstacle: it is only not known then where the task stands.\n"
+#define SENT_CODES                                                                                                               \
+	"Exit without --wait: 0 Kafka has the command, 2 wrong usage, 6 Kafka is unreachable. A Redis that is away is no obstacle: "     \
+	"only where the task stands is not known then.\n"
 #define RESULT_CODES SENT_CODES "With --wait: 0 completed, 1 failed, 3 timed out, 4 canceled or terminated, 5 --wait ran out.\n"
 #define EFFECT_CODES SENT_CODES "With --wait: 0 it is done, or the task has ended, 5 --wait ran out, 6 Redis is unreachable.\n"
 #define MANY_CODES "With --all: 0 Kafka has all commands; without --yes 2, and nothing is sent.\n"
@@ -94,10 +95,10 @@ static const struct conf_program PROGRAMS[] = {
 	[MR_COMMAND_CANCEL] = PROGRAM("cancel", ONE_OR_MANY,
 		"Cancels a task. Where no attempt is running it is CANCELED at once and never runs; a running attempt is told, may "
 		"still complete or fail, and is not tried again.",
-		RESULT_CODES MANY_CODES "Example: millrace cancel order-17/charge --reason 'out of stock' --wait 10s\n", END_OPTIONS),
+		RESULT_CODES MANY_CODES "Example: millrace cancel order-17/charge --reason 'out of stock' --wait 10s\n", CANCEL_OPTIONS),
 	[MR_COMMAND_TERMINATE] = PROGRAM("terminate", ONE_OR_MANY,
 		"Ends a task at once as TERMINATED. A running attempt is killed without being told before.",
-		RESULT_CODES MANY_CODES "Example: millrace terminate order-17/charge --wait 10s\n", END_OPTIONS),
+		RESULT_CODES MANY_CODES "Example: millrace terminate order-17/charge --wait 10s\n", TERMINATE_OPTIONS),
 	[MR_COMMAND_PAUSE] = PROGRAM("pause", ONE_OR_MANY,
 		"Holds a task back: no new attempt begins until millrace unpause. A running attempt is told and may still complete. "
 		"The schedule-to-close timeout goes on.",
@@ -105,13 +106,13 @@ static const struct conf_program PROGRAMS[] = {
 	[MR_COMMAND_UNPAUSE] = PROGRAM("unpause", ONE_OR_MANY,
 		"Lets a paused task go on: at once, or when its backoff or start delay is over.",
 		EFFECT_CODES MANY_CODES "Example: millrace unpause --all -t charge_card --yes\n", PAUSE_OPTIONS),
-	[MR_COMMAND_RESET] = PROGRAM("reset", ONE,
+	[MR_COMMAND_RESET] = PROGRAM("reset", ONE_OR_MANY,
 		"Begins a task anew: attempt 1, without backoff. A running attempt is told, may still complete, and is otherwise "
 		"followed by attempt 1. The last heartbeat details stay, and the schedule-to-close timeout goes on.",
-		EFFECT_CODES "Example: millrace reset order-17/charge\n", RESET_OPTIONS),
-	[MR_COMMAND_UPDATE] = PROGRAM("update", ONE,
+		EFFECT_CODES MANY_CODES "Example: millrace reset order-17/charge\n", PAUSE_OPTIONS),
+	[MR_COMMAND_UPDATE] = PROGRAM("update", ONE_OR_MANY,
 		"Changes timeouts, retries and priority of a task, for its next attempts.",
-		EFFECT_CODES "Example: millrace update order-17/charge --max-attempts 10 --start-to-close 1m\n", UPDATE_OPTIONS),
+		EFFECT_CODES MANY_CODES "Example: millrace update order-17/charge --max-attempts 10 --start-to-close 1m\n", UPDATE_OPTIONS),
 	[MR_COMMAND_COMPLETE] = PROGRAM("complete", ONE,
 		"Ends a task as COMPLETED with a result: the asynchronous completion of an activity that returned mr_pending, or of "
 		"any attempt that is running.",

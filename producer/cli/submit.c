@@ -147,11 +147,12 @@ static enum mr_status await_interruptible(struct mr_client *client, const char *
 		if (interrupted && !told && !answer->there)
 			told = mr_client_cancel_await(client, key, NULL) != MR_EFULL;
 	}
-	if (answer->status == MR_ECANCELED)
-		/* The cancel must be in Kafka before this program ends. */
-		mr_client_flush(client, CLI_TIMEOUT_MS, NULL);
-	if (answer->status != MR_OK)
-		*err = answer->err;
+	if (answer->status == MR_OK)
+		return MR_OK;
+	/* The cancel must be in Kafka before this program ends. */
+	if (answer->status == MR_ECANCELED && mr_client_flush(client, CLI_TIMEOUT_MS, err) != MR_OK)
+		return err->code;
+	*err = answer->err;
 	return answer->status;
 }
 

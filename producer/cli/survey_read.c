@@ -33,6 +33,7 @@ struct reading {
 	struct bus_partition *from; /* offset = next to be read */
 	int64_t *ends;              /* of each */
 	size_t n;
+	size_t last; /* of `from`, that a record came from: the next one mostly does too */
 	enum mr_status answer;
 	bool answered; /* what was asked last */
 	int64_t progress_us;
@@ -165,9 +166,13 @@ static void on_task(struct reading *reading, const struct bus_message *message)
 
 static struct bus_partition *partition_of(struct reading *reading, const struct bus_message *message)
 {
-	for (size_t i = 0; i < reading->n; i++)
-		if (reading->from[i].partition == message->partition && !strcmp(reading->from[i].topic, message->topic))
-			return &reading->from[i];
+	for (size_t tried = 0; tried < reading->n; tried++) {
+		struct bus_partition *from = &reading->from[reading->last];
+
+		if (from->partition == message->partition && !strcmp(from->topic, message->topic))
+			return from;
+		reading->last = (reading->last + 1) % reading->n;
+	}
 	assert(!"a record of a partition that is not read");
 	return NULL;
 }

@@ -42,10 +42,11 @@ static enum mr_status check_texts(const struct mr_command *command, struct mr_er
 static enum mr_status check_members(const struct mr_command *command, struct mr_error *err)
 {
 	enum mr_command_kind kind = command->kind;
-	bool by_token = kind == MR_COMMAND_COMPLETE || kind == MR_COMMAND_FAIL || kind == MR_COMMAND_HEARTBEAT;
+	bool by_token = kind == MR_COMMAND_CANCEL || kind == MR_COMMAND_COMPLETE || kind == MR_COMMAND_FAIL ||
+			kind == MR_COMMAND_HEARTBEAT;
 
 	if (command->token && !by_token)
-		return mr_error_set(err, MR_EINVAL, "token", "goes with COMPLETE, FAIL and HEARTBEAT only");
+		return mr_error_set(err, MR_EINVAL, "token", "goes with CANCEL, COMPLETE, FAIL and HEARTBEAT only");
 	if (command->result.data && kind != MR_COMMAND_COMPLETE)
 		return mr_error_set(err, MR_EINVAL, "result", "goes with COMPLETE only");
 	if (command->details.data && kind != MR_COMMAND_HEARTBEAT && kind != MR_COMMAND_FAIL)

@@ -59,7 +59,7 @@ def commands_to(world, key):
 
 def test_each_command_is_a_record_on_control_in_the_partition_of_its_task(world):
     cli = world.stack.cli
-    cli("cancel", "rec", run_id="r1", reason="out of stock", request_id="q1")
+    cli("cancel", "rec", run_id="r1", reason="out of stock", request_id="q1", token="t0")
     for command in ("terminate", "pause", "unpause", "reset"):
         cli(command, "rec")
     cli("complete", "rec", result='{"a": 1.50}', token="t1")
@@ -72,7 +72,7 @@ def test_each_command_is_a_record_on_control_in_the_partition_of_its_task(world)
 
     names = ["CANCEL", "TERMINATE", "PAUSE", "UNPAUSE", "RESET", "COMPLETE", "COMPLETE", "FAIL", "HEARTBEAT"]
     assert [command["command"] for command in sent] == names
-    assert sent[0] == {"command": "CANCEL", "task_key": "rec", "run_id": "r1", "request_id": "q1", "reason": "out of stock"}
+    assert sent[0] == {"command": "CANCEL", "task_key": "rec", "run_id": "r1", "request_id": "q1", "reason": "out of stock", "token": "t0"}
     ids = [command["request_id"] for command in sent[1:]]
     assert len(set(ids)) == len(ids) and all(len(each) == 16 and int(each, 16) >= 0 for each in ids)
     assert sent[5]["result"] == {"a": 1.5} and b'"result":{"a": 1.50}' in records[5].value and sent[5]["token"] == "t1"
@@ -213,7 +213,8 @@ def test_wait_that_runs_out_is_5(world):
         (["pause", "--all"], "--type"),
         (["pause", "--all", "-t", "x", "--wait", "1s"], "one KEY"),
         (["pause", "--all", "-t", "x", "--run-id", "r"], "one KEY"),
-        (["reset", "--all"], "--all"),
+        (["heartbeat", "--all"], "--all"),
+        (["cancel", "--all", "-t", "x", "--token", "t"], "one KEY"),
         (["pause", "k", "--token", "t"], "--token"),
         (["cancle", "k"], "did you mean cancel"),
         (["cancel", "k", "--reson", "x"], "did you mean --reason"),
@@ -276,6 +277,8 @@ def test_list_shows_what_has_not_ended_and_all_reaches_what_it_shows(world):
     assert done.stdout == "m1\nm2\n" and "sent to 2 tasks" in done.stderr
     eventually(lambda: set(listed(state="paused", queue="idle")) == {"m1", "m2"}, 15, "both are paused")
     assert not commands_to(world, "m3")
+    cli("update", "--all", "--yes", queue="idle", type="other", max_attempts=2)
+    assert commands_to(world, "m3")[0]["options"] == {"retry_policy": {"maximum_attempts": 2}}
     assert cli("cancel", "--all", "--yes", type="no-such-type").stdout == ""
 
 

@@ -214,7 +214,8 @@ enum mr_status mr_await(struct mr_client *client, const char *task_key, int64_t 
  * mr_client_poll and the like; with MR_WAIT_CANCELLATION_COMPLETED when the result comes. A submission that was not sent yet is not
  * sent (MR_ECANCELED to both callbacks, unless MR_ABANDON). The same again does nothing. The cancel names the run where only
  * this run's result counts, else it is for the run that there is. MR_ENOT_FOUND: nothing of this key is awaited. MR_EFULL: as of
- * mr_command_async; call again. An mr_execute that blocks is cancelled from a callback.
+ * mr_command_async; call again. A cancel that Kafka does not take is told by mr_client_flush. An mr_execute that blocks is cancelled
+ * from a callback.
  */
 enum mr_status mr_client_cancel_await(struct mr_client *client, const char *task_key, struct mr_error *err);
 /* Until every submission and command is acknowledged or failed. MR_ETIMEOUT after wait_ms (0 = no limit); or the first failure since
@@ -261,12 +262,12 @@ struct mr_changes {
 struct mr_command {
 	size_t size; /* sizeof(struct mr_command) */
 	enum mr_command_kind kind;
-	const char *task_key;     /* required */
-	const char *run_id;       /* this run only; NULL: the one that there is, or comes */
-	const char *request_id;   /* 1 to 255 bytes: two commands of a task with the same one count once. NULL: a random one */
-	const char *reason;       /* for people: the log, and the failure of a task that the scheduler ends */
-	const char *token;        /* COMPLETE, FAIL, HEARTBEAT: the attempt whose mr_info()->token this is, a text; NULL: any */
-	struct mr_payload result; /* COMPLETE; application/json must be one JSON value */
+	const char *task_key;   /* required */
+	const char *run_id;     /* this run only; NULL: the one that there is, or comes */
+	const char *request_id; /* 1 to 255 bytes: two commands of a task with the same one count once. NULL: a random one */
+	const char *reason;     /* for people: the log, and the failure of a task that the scheduler ends */
+	const char *token;      /* CANCEL, COMPLETE, FAIL, HEARTBEAT: the attempt with this mr_info()->token, a text; NULL: any */
+	struct mr_payload result;         /* COMPLETE; application/json must be one JSON value */
 	const struct mr_failure *failure; /* FAIL; required. timeout_type is ignored; at most 3 causes deep */
 	struct mr_payload details;        /* HEARTBEAT, FAIL */
 	const struct mr_changes *changes; /* UPDATE; required */

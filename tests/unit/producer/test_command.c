@@ -158,7 +158,7 @@ static void a_wrong_command_is_refused_with_the_field_that_is_wrong(void **state
 		{{.size = sizeof(base), .task_key = "k", .reason = "\xff"}, "reason"},
 		{{.size = sizeof(base), .task_key = "k", .kind = (enum mr_command_kind)9}, "kind"},
 		{{.size = sizeof(base), .task_key = "k", .format = (enum mr_format)2}, "format"},
-		{{.size = sizeof(base), .task_key = "k", .token = "t"}, "token"},
+		{{.size = sizeof(base), .task_key = "k", .kind = MR_COMMAND_PAUSE, .token = "t"}, "token"},
 		{{.size = sizeof(base), .task_key = "k", .kind = MR_COMMAND_COMPLETE, .token = ""}, "token"},
 		{{.size = sizeof(base), .task_key = "k", .kind = MR_COMMAND_PAUSE, .result = MR_JSON("1")}, "result"},
 		{{.size = sizeof(base), .task_key = "k", .kind = MR_COMMAND_COMPLETE, .result = MR_JSON("nul")}, "result"},
