@@ -16,7 +16,7 @@
 /* Endings are another file's: here they wait until the test ends them. */
 static struct {
 	struct shard *shard;
-	struct ending_request request;
+	struct ending_request request, former;
 	size_t n;
 } ending;
 
@@ -24,6 +24,7 @@ void __wrap_ending_begin(struct shard *shard, const struct ending_request *reque
 void __wrap_ending_begin(struct shard *shard, const struct ending_request *request)
 {
 	ending.shard = shard;
+	ending.former = ending.request;
 	ending.request = *request;
 	ending.n++;
 }
@@ -34,11 +35,23 @@ static void end(enum ending_end how)
 	ending.request.done(ending.request.ctx, ending.shard, how);
 }
 
+/* So is the search for a task that nobody has taken. */
+static size_t searched;
+
+void __wrap_watch_look_for(struct scheduler *s, struct shard *shard, struct bytes key);
+void __wrap_watch_look_for(struct scheduler *s, struct shard *shard, struct bytes key)
+{
+	(void)s;
+	(void)shard;
+	(void)key;
+	searched++;
+}
+
 static int setup_of(void **state, int shards)
 {
 	struct world *world = world_new_of(shards);
 
-	ending.n = 0;
+	ending.n = searched = 0;
 	world_silence(world, "look tip tips expire commit ends seek orphans due watch unwatch");
 	world_echo_journal(world);
 	*state = world;
@@ -213,9 +226,11 @@ static void what_is_under_way_when_the_shard_goes_is_read_again(void **state)
 	world_assign(world);
 	world_forget(world);
 	world_settle(world);
-	end(ENDING_DONE);
 	assert_int_equal(ending.n, 2);
 	assert_true(world_did(world, "view b"));
+	ending.former.done(ending.former.ctx, ending.shard, ENDING_AGAIN);
+	world_pass(world, 200);
+	assert_int_equal(ending.n, 2);
 	end(ENDING_DONE);
 }
 
@@ -316,6 +331,25 @@ static void a_heartbeat_from_outside_is_journalled_beside_the_task(void **state)
 	world_expect(world, "apply 0>1 a", "produce journal \ncheckpoint", NULL);
 }
 
+static void a_canceled_task_that_nobody_has_taken_is_looked_for(void **state)
+{
+	struct world *world = *state;
+	struct task_view view = running();
+
+	live(world);
+	world_control(world, PAUSE("unseen"));
+	world_settle(world);
+	assert_int_equal(searched, 0);
+	world_control(world, CANCEL("unseen"));
+	world_ack(world, MR_OK);
+	world_settle(world);
+	assert_int_equal(searched, 1);
+	world_view(world, &view);
+	world_control(world, CANCEL("seen"));
+	world_settle(world);
+	assert_int_equal(searched, 1);
+}
+
 static void a_stray_command_is_counted_and_done(void **state)
 {
 	struct world *world = *state;
@@ -382,6 +416,7 @@ int main(void)
 		TEST(a_failure_without_details_has_some),
 		TEST(a_failure_is_remembered_so_that_its_repetition_fails_no_later_attempt),
 		TEST(a_heartbeat_from_outside_is_journalled_beside_the_task),
+		TEST(a_canceled_task_that_nobody_has_taken_is_looked_for),
 		TEST(a_stray_command_is_counted_and_done),
 		cmocka_unit_test_setup_teardown(a_command_of_another_shard_is_passed_on_as_it_is, setup_two_shards, teardown),
 		TEST(commands_wait_until_the_journal_was_read),
