@@ -85,6 +85,16 @@ struct queue *queues_find(const struct queues *queues, const char *topic, int32_
 	return map_get(&queues->by_name, (struct bytes){name.data, name.len});
 }
 
+static void empty(rd_kafka_queue_t *rkq)
+{
+	rd_kafka_message_t *batch[BATCH];
+	ssize_t n;
+
+	while ((n = rd_kafka_consume_batch_queue(rkq, 0, batch, BATCH)) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			rd_kafka_message_destroy(batch[i]);
+}
+
 void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_t partition)
 {
 	struct queue_name name;
@@ -102,6 +112,8 @@ void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_
 	assert(queue->rkq);
 	rd_kafka_queue_forward(queue->rkq, NULL);
 	kafka_ring_from(queue->rkq, queues->kafka->fd);
+	/* A late answer to a former reader's request may lie there. Behind it nothing would ring. */
+	empty(queue->rkq);
 
 	if (queues->len == queues->cap) {
 		queues->cap = queues->cap ? queues->cap * 2 : 16;
@@ -111,20 +123,10 @@ void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_
 	map_put(&queues->by_name, (struct bytes){queue->name, queue->name_len}, queue);
 }
 
-/* What is left in a queue would keep its partition alive when the handle is destroyed. */
-static void empty(rd_kafka_queue_t *rkq)
-{
-	rd_kafka_message_t *batch[BATCH];
-	ssize_t n;
-
-	while ((n = rd_kafka_consume_batch_queue(rkq, 0, batch, BATCH)) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			rd_kafka_message_destroy(batch[i]);
-}
-
 static void queue_free(struct queue *queue)
 {
 	rd_kafka_queue_io_event_enable(queue->rkq, -1, NULL, 0);
+	/* What is left there would keep its partition alive when the handle is destroyed. */
 	empty(queue->rkq);
 	rd_kafka_queue_destroy(queue->rkq);
 	free(queue);
