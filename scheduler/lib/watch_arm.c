@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "base/log.h"
+#include "base/mem.h"
 #include "lib/watch_impl.h"
 
 /* Deadlines go to Redis in one call a shard. What cannot be armed now (the shard is not vouched for, Redis is away) is found by
@@ -13,37 +16,51 @@ static void fail(struct watch *watch)
 		watch->retry_us = watch->s->now_us + AGAIN_US;
 }
 
+struct arming {
+	struct scheduler *s;
+	int shard;
+	int64_t first_ms; /* the earliest of its deadlines */
+};
+
 static void on_watched(void *ctx, enum mr_status status)
 {
-	struct scheduler *s = ctx;
+	struct arming arming = *(struct arming *)ctx;
+	struct watch *watch = arming.s->watch;
+	struct shard *shard = &arming.s->shards[arming.shard];
 
-	s->watch->n_calls--;
-	if (status == MR_OK)
-		return;
-	log_debug("deadlines were not armed", LOG_S("reason", mr_status_text(status)));
-	fail(s->watch);
+	free(ctx);
+	watch->n_calls--;
+	if (status != MR_OK) {
+		log_debug("deadlines were not armed", LOG_S("reason", mr_status_text(status)));
+		fail(watch);
+	} else if (shard->phase == PHASE_READY) {
+		/* It may sleep until something later is due; another owner finds out by its looks. */
+		timers_note_timeout(shard, arming.first_ms);
+	}
 }
 
-/* The owner of the shard may sleep until something later is due; another one finds out by its looks. */
-static void tell_owner(struct shard *shard, const struct watch_request *requests, size_t n)
+static int64_t first_of(const struct watch_request *requests, size_t n)
 {
-	if (shard->phase != PHASE_READY)
-		return;
-	for (size_t i = 0; i < n; i++)
-		timers_note_timeout(shard, requests[i].due_ms);
+	int64_t first_ms = requests[0].due_ms;
+
+	for (size_t i = 1; i < n; i++)
+		first_ms = watch_min(first_ms, requests[i].due_ms);
+	return first_ms;
 }
 
 static void call(struct watch *watch, int shard, const struct watch_request *requests, size_t n)
 {
 	struct scheduler *s = watch->s;
+	struct arming *arming = mem_alloc(sizeof(*arming));
 
+	*arming = (struct arming){.s = s, .shard = shard, .first_ms = first_of(requests, n)};
 	/* Under any nonce: another scheduler may own the shard. */
-	if (s->links.redis->watch(s->links.store, shard, BYTES_LIT(""), requests, n, on_watched, s) != MR_OK) {
+	if (s->links.redis->watch(s->links.store, shard, BYTES_LIT(""), requests, n, on_watched, arming) != MR_OK) {
+		free(arming);
 		fail(watch);
 		return;
 	}
 	watch->n_calls++;
-	tell_owner(&s->shards[shard], requests, n);
 	s->stats.watch_armed += n;
 }
 
