@@ -19,10 +19,11 @@ def await_settled(kafka, count):
 
 
 def long_tasks_in_front_of_finished_ones(kafka, stack):
-    """One worker; in each of the 4 partitions a long task at offset 0 and finished ones behind it. Returns the long keys."""
+    """One worker, that parks nothing before it must; in each of the 4 partitions a long task at offset 0 and finished ones behind
+    it. Returns the long keys."""
     stack.setup()
     stack.scheduler()
-    worker = stack.scripted_worker(slots=8)
+    worker = stack.scripted_worker(slots=8, park_after="1h")
     long = [f"long{partition}" for partition in range(4)]
     for partition, key in enumerate(long):
         kafka.publish("default", task(key, 10000), partition=partition)
