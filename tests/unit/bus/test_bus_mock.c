@@ -62,6 +62,34 @@ static void a_record_waits_for_a_broker_that_is_away_and_health_tells_both(void 
 	bed_close(&bed);
 }
 
+static void a_flush_ends_with_the_last_acknowledgement_or_with_its_time(void **state)
+{
+	struct bus_config config = {.brokers = mock.brokers, .client_id = "test", .bulk_linger_ms = 5};
+	struct bed bed;
+	int64_t begin_us;
+
+	(void)state;
+	bed_open(&bed, &config);
+	bed_fill(&bed, "results", 0, 1, 10);
+	for (int i = 0; i < 2 * BUS_BULK_FROM; i++)
+		bed_produce(&bed, "results", i % 3, NULL, "x");
+	assert_true(bus_outstanding(bed.bus) > 0);
+	bus_flush(bed.bus, 10000);
+	assert_int_equal(bus_outstanding(bed.bus), 0);
+	assert_int_equal(bed.n_deliveries, 1 + 2 * BUS_BULK_FROM);
+	assert_int_equal(bed.n_failed, 0);
+
+	rd_kafka_mock_broker_set_down(mock.cluster, 1);
+	bed_produce(&bed, "results", 0, NULL, "x");
+	begin_us = clock_mono_us();
+	bus_flush(bed.bus, 50);
+	assert_in_range(clock_mono_us() - begin_us, 50000, 1000000);
+	assert_int_equal(bus_outstanding(bed.bus), 1);
+	rd_kafka_mock_broker_set_up(mock.cluster, 1);
+	eventually(&bed, bus_outstanding(bed.bus) == 0);
+	bed_close(&bed);
+}
+
 static void a_bus_that_is_freed_while_kafka_is_away_reports_every_record(void **state)
 {
 	static const char *const topics[] = {"results"};
@@ -203,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mock_test(a_record_waits_for_a_broker_that_is_away_and_health_tells_both),
+		mock_test(a_flush_ends_with_the_last_acknowledgement_or_with_its_time),
 		mock_test(a_bus_that_is_freed_while_kafka_is_away_reports_every_record),
 		mock_test(a_group_is_left_or_closed_while_its_coordinator_is_away),
 		mock_test(a_retried_request_writes_a_record_once),
