@@ -191,6 +191,12 @@ void leases_forget(struct leases *leases, const char *name)
 		worker_free(worker);
 }
 
+bool leases_hears(const struct leases *leases, int64_t now_us)
+{
+	return leases->since_us >= 0 && now_us - leases->answered_us <= GAP_US &&
+	       now_us - leases->since_us >= leases->config.lease_us;
+}
+
 bool leases_knows(const struct leases *leases, int shard, int64_t until_us)
 {
 	int64_t watched_us = leases->watched_us[shard];

@@ -32,6 +32,8 @@ void leases_forget(struct leases *leases, const char *name);
 void leases_outage(struct leases *leases);
 /* Buries who is due. */
 void leases_turn(struct leases *leases, int64_t now_us);
+/* True where Redis has answered without a gap for a full lease period, so that what was not heard of was not told. */
+bool leases_hears(const struct leases *leases, int64_t now_us);
 /* True where this was watched without a gap for a full lease period until `until_us`, so that every worker is known. */
 bool leases_knows(const struct leases *leases, int shard, int64_t until_us);
 /* Calls back for every worker that used the shard and showed life within a lease period before `until_us`. */

@@ -6,6 +6,7 @@
 #include "lib/ending.h"
 #include "lib/fetch.h"
 #include "lib/job.h"
+#include "lib/leases.h"
 #include "lib/watch.h"
 
 /*
@@ -104,7 +105,8 @@ static void begin_timeout(struct shard *shard, const struct due_timer *due)
 
 enum timer_fate { TIMER_ENDS_TASK, TIMER_LATER, TIMER_FORGOTTEN };
 
-/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. */
+/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. Silence while Redis
+ * was away is no silence. */
 static enum timer_fate fate_of(struct scheduler *s, const struct due_timer *due)
 {
 	switch (due->found.view.state) {
@@ -114,6 +116,7 @@ static enum timer_fate fate_of(struct scheduler *s, const struct due_timer *due)
 			return TIMER_FORGOTTEN;
 		return watch_is_waiting(s, due->place) ? TIMER_ENDS_TASK : TIMER_LATER;
 	case VIEW_STARTED:
+		return due->kind == TIMER_HEARTBEAT && !leases_hears(s->leases, s->now_us) ? TIMER_LATER : TIMER_ENDS_TASK;
 	case VIEW_SCHEDULED:
 	case VIEW_BACKING_OFF:
 	case VIEW_WAITING:

@@ -254,6 +254,14 @@ static void due(struct bed *bed, enum timer_kind kind, const char *place)
 	world_settle(bed->world);
 }
 
+/* Redis answers for a lease period. */
+static void hear(struct bed *bed)
+{
+	for (int ms = 0; ms < 4000; ms += 500)
+		world_pass(bed->world, 500);
+	world_forget(bed->world);
+}
+
 static void pending(struct bed *bed, const char *task)
 {
 	started(bed, task);
@@ -266,6 +274,7 @@ static void without_a_heartbeat_it_ends_with_the_last_one_and_the_last_failure(v
 	struct result result;
 
 	pending(bed, TASK_LAST);
+	hear(bed);
 	due(bed, TIMER_HEARTBEAT, "");
 	world_expect(bed->world, "finish a TIMED_OUT", "produce results a", NULL);
 	result = published(bed);
@@ -274,6 +283,18 @@ static void without_a_heartbeat_it_ends_with_the_last_one_and_the_last_failure(v
 	assert_true(bytes_is(result.failure->cause->type, "Boom"));
 	assert_int_equal(result.retry_state, RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED);
 	assert_true(bytes_is(result.last_heartbeat_details.data, "\"half\""));
+}
+
+static void silence_while_redis_was_away_is_none(void **state)
+{
+	struct bed *bed = *state;
+
+	pending(bed, TASK_LAST);
+	hear(bed);
+	world_turn(bed->world, 5000);
+	world_forget(bed->world);
+	due(bed, TIMER_HEARTBEAT, "");
+	world_expect(bed->world, NULL);
 }
 
 static void the_end_of_a_pending_attempts_time_is_its_start_to_close(void **state)
@@ -575,6 +596,7 @@ int main(void)
 		TEST(a_long_walk_over_parked_attempts_goes_on_where_it_was),
 		TEST(a_burial_looks_for_parked_attempts_at_once),
 		TEST(without_a_heartbeat_it_ends_with_the_last_one_and_the_last_failure),
+		TEST(silence_while_redis_was_away_is_none),
 		TEST(the_end_of_a_pending_attempts_time_is_its_start_to_close),
 		TEST(the_end_of_all_its_time_closes_a_pending_attempt),
 		TEST(a_task_record_that_waited_too_long_is_ended_by_its_place),

@@ -136,6 +136,21 @@ static void the_living_are_known_after_a_period_of_watching(void **state)
 	assert_int_equal(n, 1);
 }
 
+static void silence_counts_after_a_period_of_answers(void **state)
+{
+	assert_false(leases_hears(*state, 0));
+	for (int64_t t = 0; t < 3; t++) {
+		see(*state, 0, t, t * S);
+		assert_false(leases_hears(*state, t * S));
+	}
+	see(*state, 0, 3, 3 * S);
+	assert_true(leases_hears(*state, 3 * S));
+	assert_false(leases_hears(*state, 8 * S));
+	see(*state, 0, 4, 8 * S);
+	assert_false(leases_hears(*state, 8 * S));
+	assert_false(leases_hears(*state, 10 * S + 999999));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -147,6 +162,7 @@ int main(void)
 		TEST(an_outage_of_redis_begins_the_period_anew),
 		TEST(a_gap_between_answers_is_an_outage),
 		TEST(time_without_an_answer_kills_nobody),
+		TEST(silence_counts_after_a_period_of_answers),
 		TEST(a_shard_that_is_ours_no_more_says_nothing),
 		TEST(the_living_are_known_after_a_period_of_watching),
 	};
