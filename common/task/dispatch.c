@@ -105,3 +105,16 @@ bool dispatch_parse(struct headers headers, struct dispatch *ret, struct mr_erro
 	ret->republished = ret->attempt >= 2 || bytes_present(ret->key);
 	return true;
 }
+
+int64_t command_at_ms(struct headers headers, int64_t timestamp_ms)
+{
+	int64_t at_ms;
+
+	for (size_t i = 0; i < headers.len; i++) {
+		const struct header *header = &headers.items[i];
+
+		if (bytes_is(header->name, HEADER_COMMANDED_AT) && number_parse(header->value, 0, &at_ms))
+			return at_ms;
+	}
+	return timestamp_ms;
+}

@@ -252,8 +252,9 @@ static inline int task_shard(struct bytes key, int n_shards)
 /* The last heartbeat of a former attempt: its bytes, and their content type where it has one. */
 #define HEADER_HEARTBEAT "millrace-heartbeat"
 #define HEADER_HEARTBEAT_TYPE "millrace-heartbeat-type"
-#define HEADER_REQUEST_ID "millrace-request-id" /* on a command from another partition: what stands for its request_id */
-#define HEADER_OPTIONS "millrace-options"       /* JSON object: what commands have changed of the task (wire_options_apply) */
+#define HEADER_REQUEST_ID "millrace-request-id"     /* on a command from another partition: what stands for its request_id */
+#define HEADER_COMMANDED_AT "millrace-commanded-at" /* with it: when it was given (ms), by Kafka's clock */
+#define HEADER_OPTIONS "millrace-options"           /* JSON object: what commands have changed of the task (wire_options_apply) */
 /* On a result: an answer to one publication only (BadTask, a rejected duplicate), never state. */
 #define HEADER_NOT_STATE "millrace-not-state"
 #define HEADER_REASON "millrace-reason" /* on a dead letter */
@@ -280,5 +281,7 @@ struct dispatch {
 /* False where a reserved header is malformed (the record is then a bad task); err names it. */
 bool dispatch_parse(struct headers headers, struct dispatch *ret, struct mr_error *err);
 bool header_is_reserved(struct bytes name);
+/* When a command was given: by its record's timestamp, or the header of one that was passed on. */
+int64_t command_at_ms(struct headers headers, int64_t timestamp_ms);
 
 #endif

@@ -296,7 +296,7 @@ void control_message(struct worker *worker, const struct bus_message *message)
 	    concerns_attempts(control.command) && (command = find_or_add(commands, control.task_key, control.run_id))) {
 		worker->counters.commands++;
 		command->received_us = worker->now_us;
-		note(command, control.command, message->timestamp_ms);
+		note(command, control.command, command_at_ms(message->headers, message->timestamp_ms));
 		if (control.command == CONTROL_UNPAUSE)
 			unpause(worker, &control);
 		commands->news = true;

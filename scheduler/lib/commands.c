@@ -208,17 +208,19 @@ static void produce(struct command *command, const struct bus_record *record)
 		sent(command, status);
 }
 
-/* The same bytes under the same key, in the partition of its task. */
+/* The same bytes under the same key, in the partition of its task; a repetition must not look like a new command. */
 static void pass_on(struct command *command)
 {
 	struct scheduler *s = command->shard->s;
-	struct header *items = arena_alloc(&command->arena, (command->headers.len + 1) * sizeof(*items));
+	struct header *items = arena_alloc(&command->arena, (command->headers.len + 2) * sizeof(*items));
 	struct bus_record record = {.topic = s->control_topic, .key = command->record_key, .value = command->value};
 	size_t n = command->headers.len;
 
 	if (n > 0)
 		memcpy(items, command->headers.items, n * sizeof(*items));
 	items[n++] = (struct header){BYTES_LIT(HEADER_REQUEST_ID), command->request_id};
+	items[n++] = (struct header){BYTES_LIT(HEADER_COMMANDED_AT),
+				     arena_printf(&command->arena, "%lld", (long long)command->at_ms)};
 	record.headers = (struct headers){items, n};
 	record.partition = task_shard(command_key(command), s->config.shards);
 	log_debug("a command belongs to another partition", LOG_B("task_key", command_key(command)),

@@ -42,11 +42,12 @@ static void keep_record(struct command *command, const struct bus_message *messa
 	size_t n = 0;
 
 	command->foreign = true;
+	command->at_ms = command_at_ms(message->headers, message->timestamp_ms);
 	command->record_key = arena_copy(&command->arena, message->key);
 	for (size_t i = 0; i < message->headers.len; i++) {
 		const struct header *header = &message->headers.items[i];
 
-		if (bytes_is(header->name, HEADER_REQUEST_ID))
+		if (bytes_is(header->name, HEADER_REQUEST_ID) || bytes_is(header->name, HEADER_COMMANDED_AT))
 			continue;
 		items[n].name = arena_copy(&command->arena, header->name);
 		items[n++].value = arena_copy(&command->arena, header->value);

@@ -34,7 +34,8 @@ struct command {
 	size_t bytes;
 	struct control control;
 	struct bytes request_id;
-	bool foreign; /* it belongs to another shard */
+	bool foreign;  /* it belongs to another shard */
+	int64_t at_ms; /* when it was given */
 	struct bytes record_key, value;
 	struct headers headers;
 };

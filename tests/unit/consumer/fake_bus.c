@@ -255,7 +255,7 @@ int64_t world_record(struct world *world, int32_t partition, const char *json)
 	return offset;
 }
 
-void world_command(struct world *world, const char *json, int64_t at_ms)
+static struct fake_message *add_command(struct world *world, const char *json, int64_t at_ms)
 {
 	struct fake_message *m = message_new(0, world->bus.next_command++, json);
 	struct fake_message **end = &world->bus.commands;
@@ -265,6 +265,21 @@ void world_command(struct world *world, const char *json, int64_t at_ms)
 	while (*end)
 		end = &(*end)->next;
 	*end = m;
+	return m;
+}
+
+void world_command(struct world *world, const char *json, int64_t at_ms)
+{
+	add_command(world, json, at_ms);
+}
+
+void world_command_passed_on(struct world *world, const char *json, int64_t at_ms, int64_t commanded_at_ms)
+{
+	struct fake_message *m = add_command(world, json, at_ms);
+	struct header *item = arena_alloc(&m->arena, sizeof(*item));
+
+	*item = (struct header){BYTES_LIT(HEADER_COMMANDED_AT), arena_printf(&m->arena, "%lld", (long long)commanded_at_ms)};
+	m->message.headers = (struct headers){item, 1};
 }
 
 void world_slow_ends(struct world *world)

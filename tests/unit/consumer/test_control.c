@@ -98,6 +98,19 @@ static void a_command_that_names_no_run_is_not_for_one_that_began_later(void **s
 	run(world);
 }
 
+static void a_command_that_is_passed_on_late_is_not_for_one_that_began_later(void **state)
+{
+	struct world *world = *state;
+
+	run(world);
+	world_command_passed_on(world, "{\"command\":\"CANCEL\",\"task_key\":\"k\"}", TASK_AT_MS + 5, TASK_AT_MS - 1);
+	world_tick(world, 0);
+	world_expect(world, NULL);
+	world_command_passed_on(world, "{\"command\":\"CANCEL\",\"task_key\":\"k\"}", TASK_AT_MS + 9, TASK_AT_MS + 5);
+	world_tick(world, 0);
+	world_expect(world, "cancel k REQUESTED", NULL);
+}
+
 static void a_command_that_comes_before_its_task_is_kept_for_it(void **state)
 {
 	struct world *world = *state;
@@ -312,6 +325,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_command_has_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_for_another_run_is_not_for_this_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_that_names_no_run_is_not_for_one_that_began_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_command_that_is_passed_on_late_is_not_for_one_that_began_later, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_command_that_comes_before_its_task_is_kept_for_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_pause_before_the_start_is_told_at_the_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_that_was_dispatched_after_a_reset_or_pause_goes_on, setup, teardown),

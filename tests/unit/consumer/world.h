@@ -42,6 +42,8 @@ int64_t world_record_hops(struct world *world, int32_t partition, const char *js
 			  int hops);
 /* A command, written at this time by Kafka's clock (task records are written at 1000000). */
 void world_command(struct world *world, const char *json, int64_t at_ms);
+/* One that was given earlier, in another partition. */
+void world_command_passed_on(struct world *world, const char *json, int64_t at_ms, int64_t commanded_at_ms);
 /* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK). */
 void world_kafka_is(struct world *world, enum mr_status status);
 /* Kafka does not tell the ends of topics any more. */

@@ -378,6 +378,7 @@ static void a_command_of_another_shard_is_passed_on_as_it_is(void **state)
 	assert_int_equal(world_partition(world, "control"), 1);
 	assert_string_equal(world_value(world, "control"), command);
 	assert_string_equal(world_header(world, "control", HEADER_REQUEST_ID), "t.control:0:0");
+	assert_string_equal(world_header(world, "control", HEADER_COMMANDED_AT), "1");
 	world_ack(world, MR_OK);
 	world_settle(world);
 	world_expect(world, "produce journal \ncheckpoint", NULL);
