@@ -52,7 +52,14 @@ def test_every_command_of_writing_activities_works(stack, installed):
         answer = stack.run(shutil.which("bash"), "-c", ENDS_ITS_JOBS + text, env=installed, limit_s=60)
         assert answer.stdout.splitlines() and answer.stdout.splitlines()[-1] == promised, answer
         shown.append(promised)
-    assert shown == ["42", '"Hello, Ada!"', '"hello!"']
+    assert shown == [
+        "42",
+        '"Hello, Ada!"',
+        "attempt 2 began at step 6",
+        '{"approved": true}',
+        "exit status 4",
+        '"hello!"',
+    ]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/writing-activities.md", "examples/README.md"])
