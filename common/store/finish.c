@@ -31,7 +31,9 @@ static void finish_answered(struct store *store, struct call *call, enum mr_stat
 		struct finish_answer *answer = &answers[call->order[i]];
 
 		answer->verdict = letters.data[i] == 's' ? FINISH_STALE : FINISH_OK;
-		answer->replies = letters.data[i] == 'K' ? reply_bytes(reply, next_replies++) : BYTES_LIT("");
+		answer->commanded = letters.data[i] == 'c' || letters.data[i] == 'C';
+		answer->replies = letters.data[i] == 'K' || letters.data[i] == 'C' ? reply_bytes(reply, next_replies++)
+										   : BYTES_LIT("");
 	}
 	call->done.finish(call->ctx, MR_OK, answers, call->n);
 }

@@ -192,6 +192,8 @@ enum finish_verdict {
 struct finish_answer {
 	enum finish_verdict verdict;
 	struct bytes replies; /* reply topics that further publications asked for: store_replies_next */
+	/* The journal has a COMMAND record of the task, which wants its tombstone; an outbox entry was kept for that. */
+	bool commanded;
 };
 typedef void store_finish_fn(void *ctx, enum mr_status status, const struct finish_answer *answers, size_t n);
 enum mr_status store_finish(struct store *store, const struct finish_request *requests, size_t n, store_finish_fn *done,

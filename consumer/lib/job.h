@@ -110,8 +110,9 @@ struct job {
 	/* 5 outcome, 6 result */
 	enum result_status status;
 	int64_t closed_at_ms;
-	bool outbox;   /* the journal has a record of it: to be cleared after the result */
-	bool finished; /* Redis has the result */
+	bool outbox;    /* the journal has a record of it: to be cleared after the result */
+	bool commanded; /* a COMMAND record too */
+	bool finished;  /* Redis has the result */
 	struct bytes out_value;
 	struct headers out_headers;
 	struct bytes replies;

@@ -168,16 +168,20 @@ void journal_refused(struct worker *worker, struct job *job)
 
 void journal_tombstone(struct worker *worker, struct job *job)
 {
-	bool beats = heartbeat_was_journalled(job);
-	struct delivery *delivery = deliver_prepare(job, beats ? 2 : 1);
+	struct bytes keys[3] = {job->key};
+	size_t n = 1;
+
+	if (heartbeat_was_journalled(job))
+		keys[n++] = heartbeat_key(job, &job->arena);
+	if (job->commanded)
+		keys[n++] = arena_printf(&job->arena, "%.*s" JOURNAL_COMMAND_SUFFIX, BYTES_ARG(job->key));
+	struct delivery *delivery = deliver_prepare(job, n);
 
 	worker_job_state(job, JOB_CLEARING);
-	delivery[0].topic = bytes_of(worker->topic_journal);
-	delivery[0].partition = job->shard;
-	delivery[0].key = job->key;
-	if (beats) {
-		delivery[1] = delivery[0];
-		delivery[1].key = heartbeat_key(job, &job->arena);
+	for (size_t i = 0; i < n; i++) {
+		delivery[i].topic = bytes_of(worker->topic_journal);
+		delivery[i].partition = job->shard;
+		delivery[i].key = keys[i];
 	}
 	deliver_send(worker, job);
 }

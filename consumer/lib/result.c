@@ -155,6 +155,8 @@ static void answered(struct worker *worker, struct job *job, const struct finish
 		job->finished = true;
 		if (answer->replies.len)
 			job->replies = arena_copy(&job->arena, answer->replies);
+		job->commanded = answer->commanded;
+		job->outbox = job->outbox || answer->commanded;
 		publish(worker, job);
 		return;
 	case FINISH_STALE:

@@ -5,7 +5,8 @@
 -- ARGV: 1 tasks of each shard, "5 12 3"
 --       2 '' or one character a task: '1' = keep an outbox entry
 --       3.. two a task: the record R as this attempt's claim wrote it (the common case, compared as a whole), the record F
--- Returns {now_ms, one letter a task, replies of each task with a capital letter...}:  k OK   K OK, there are replies   s STALE
+-- Returns {now_ms, one letter a task, replies of each task with a capital letter...}:  k OK   K OK, there are replies
+--   c C the same, the journal has a COMMAND record of the task: with the outbox   s STALE
 -- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very token.
 --@include _time.lua
 --@include _record.lua
@@ -28,6 +29,11 @@ local function is_stale(f, mine)
 	return order > 0 or (order == 0 and f[1] == 'R' and f[5] ~= mine[5])
 end
 
+local function is_commanded(key, f)
+	local shard, name = shard_of(key)
+	return has_flag(flags_of(f), 'e') and redis.call('EXISTS', shard .. 'c:' .. name) == 1
+end
+
 -- Returns verdict, replies, and the record F to write with whether it needs the outbox.
 local function judge(key, final, outbox)
 	local state = redis.call('GET', key)
@@ -46,12 +52,14 @@ local function judge(key, final, outbox)
 	if is_stale(f, mine) then
 		return 's'
 	end
+	local commanded = is_commanded(key, f)
 	forget(key, f)
 	local replies = replies_of(f)
-	outbox = outbox or journalled_of(f) ~= ''
+	outbox = outbox or commanded or journalled_of(f) ~= ''
 	mine[8], mine[9] = outbox and '1' or '0', replies
 	final = join(mine) .. string.sub(final, string.find(final, '\n', 1, true), -1)
-	return replies ~= '' and 'K' or 'k', replies, final, outbox
+	local letter = commanded and 'c' or 'k'
+	return replies ~= '' and string.upper(letter) or letter, replies, final, outbox
 end
 
 local found = redis.call('MGET', unpack(K, 1, n))
@@ -99,7 +107,7 @@ end
 
 local answer = {now, table.concat(verdicts)}
 for at = 1, n do
-	if verdicts[at] == 'K' then
+	if verdicts[at] == 'K' or verdicts[at] == 'C' then
 		answer[#answer + 1] = details[at]
 	end
 end

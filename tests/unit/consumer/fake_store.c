@@ -196,7 +196,8 @@ static void answer_finishes(struct fake_store *s, struct fake_call *call)
 	struct finish_answer answers[WORKER_BATCH_MAX];
 
 	for (size_t i = 0; i < call->n; i++)
-		answers[i] = (struct finish_answer){.verdict = s->finish, .replies = bytes_of(s->replies)};
+		answers[i] =
+			(struct finish_answer){.verdict = s->finish, .replies = bytes_of(s->replies), .commanded = s->commanded};
 	((store_finish_fn *)call->done)(call->ctx, MR_OK, answers, call->n);
 }
 
@@ -315,6 +316,11 @@ void world_finishes_get(struct world *world, enum finish_verdict verdict, const 
 {
 	world->store.finish = verdict;
 	world->store.replies = replies;
+}
+
+void world_finishes_find_commands(struct world *world)
+{
+	world->store.commanded = true;
 }
 
 void world_shards_ready(struct world *world, bool ready, const char *recovery_nonce)

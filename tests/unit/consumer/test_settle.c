@@ -85,6 +85,22 @@ static void what_runs_goes_on_without_its_partition_and_is_published(void **stat
 	world_expect(world, NULL);
 }
 
+static void what_commands_have_left_in_the_journal_goes_with_the_result(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 0, task);
+	world_settle(world);
+	world_start(world, "k");
+	world_forget(world);
+	world_finishes_find_commands(world);
+	world_complete(world, "k", "1");
+	world_settle(world);
+	world_expect(world, "finish k COMPLETED", "produce t.results k", "tombstone t.journal k", "tombstone t.journal k/c",
+		     "published k", NULL);
+	assert_int_equal(world_worker(world)->n_jobs, 0);
+}
+
 static void a_record_that_comes_again_while_its_task_runs_here_is_not_claimed_again(void **state)
 {
 	struct world *world = *state;
@@ -231,6 +247,7 @@ int main(void)
 		T(what_has_not_started_goes_back_when_its_partition_leaves),
 		T(a_claim_that_is_granted_after_its_partition_left_is_given_back),
 		T(what_runs_goes_on_without_its_partition_and_is_published),
+		T(what_commands_have_left_in_the_journal_goes_with_the_result),
 		T(a_record_that_comes_again_while_its_task_runs_here_is_not_claimed_again),
 		T(a_record_that_comes_again_after_its_task_ended_here_settles),
 		T(after_a_loss_of_redis_claims_and_results_are_written_back_before_the_lease),

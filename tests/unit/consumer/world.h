@@ -60,6 +60,8 @@ struct bytes world_value_bytes(struct world *world, const char *topic);
 void world_claims_get(struct world *world, enum claim_verdict verdict);
 struct claim_answer *world_claim_answer(struct world *world);
 void world_finishes_get(struct world *world, enum finish_verdict verdict, const char *replies);
+/* Finishes find that the journal has commands of the task. */
+void world_finishes_find_commands(struct world *world);
 void world_shards_ready(struct world *world, bool ready, const char *recovery_nonce);
 void world_bury(struct world *world);
 void world_view_gets(struct world *world, enum view_state state);

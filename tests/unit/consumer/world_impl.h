@@ -55,6 +55,7 @@ struct fake_store {
 	struct claim_answer claim;
 	enum finish_verdict finish;
 	const char *replies;
+	bool commanded;
 	bool ready, buried, refusing;
 	const char *recovery_nonce;
 	enum view_state view;

@@ -114,6 +114,37 @@ static void finish_needs_no_readiness(void **state)
 	fx_assert_state(fx, "k", DONE);
 }
 
+static void finish_tells_that_the_journal_knows_commands_of_the_task(void **state)
+{
+	static const struct {
+		const char *before;
+		bool has_commands;
+		const char *replies;
+	} rows[] = {
+		{"R|run|0|1|n|w1|rec|5|0||ce|", true, ""},
+		{"R|run|0|1|n|w1|rec|5|0||ce|a=b", true, "a\037b"},
+		{"M||0|1|99|j|0|ce|", true, ""},
+		{"R|run|0|1|n|w1|rec|5|0|7|ke|", false, ""}, /* a heartbeat only */
+	};
+	struct fixture *fx = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct finish_request request = finish_request(false);
+		struct finish_answer answer;
+
+		free(REDIS(&fx->server, "DEL", fx_key("o"), fx_key("c:k")));
+		if (rows[i].has_commands)
+			free(REDIS(&fx->server, "SET", fx_key("c:k"), "run\t0\tc\tq1\t"));
+		fx_put(fx, "k", rows[i].before);
+		answer = fx_finish(fx, &request);
+		assert_int_equal(answer.verdict, FINISH_OK);
+		assert_true(answer.commanded == rows[i].has_commands);
+		assert_true(bytes_is(answer.replies, rows[i].replies));
+		assert_true(in_set(fx, "o"));
+		FX_ASSERT_REDIS(fx, "0", "EXISTS", fx_key("c:k"));
+	}
+}
+
 static void a_claim_of_a_finished_task_returns_its_stored_publication(void **state)
 {
 	struct fixture *fx = *state;
@@ -330,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(finish_ends_what_its_token_holds_and_nothing_else, reset),
 		cmocka_unit_test_setup(finish_needs_no_readiness, reset),
+		cmocka_unit_test_setup(finish_tells_that_the_journal_knows_commands_of_the_task, reset),
 		cmocka_unit_test_setup(a_claim_of_a_finished_task_returns_its_stored_publication, reset),
 		cmocka_unit_test(replies_can_be_read_one_by_one),
 		cmocka_unit_test_setup(release_gives_back_what_its_token_holds, reset),
