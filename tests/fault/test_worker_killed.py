@@ -3,6 +3,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -92,3 +93,23 @@ def test_the_tree_below_a_killed_loop_ends_before_its_tasks_run_again(kafka, sta
     ended = {line["pid"] for line in exec_log.lines("end")}
     assert [key for key in again if before[key] in ended] == [], "an attempt given up went on to its end beside the next one"
     eventually(lambda: not set(exec_log.running()) - {(key, 1) for key in again}, 5, "nothing else is left running")
+
+
+def test_what_a_killed_loop_had_parked_begins_again_within_a_second(kafka, stack, exec_log):
+    """Its supervisor lives, and tells Redis; neither a heartbeat nor a lease has to run out."""
+    stack.setup()
+    stack.scheduler()
+    worker = stack.worker(libs=["test_activities"], slots=4, park_after="200ms")
+    keys = ["p1", "p2", "p3"]
+    kafka.publish_all("default", [{"activity_type": "actor", "activity_id": key, "input": {"ms": 60000}} for key in keys])
+    exec_log.await_starts(3)
+    eventually(lambda: len(kafka.read_all("journal")) == 3, 10, "all are parked")
+    killed_at_ms = time.time() * 1000
+    kill_loop(worker)
+    exec_log.await_starts(6)
+    again = [line["at_ms"] - killed_at_ms for line in exec_log.lines("start") if line["attempt"] == 2]
+    assert len(again) == 3 and max(again) <= 1000, again
+    exec_log.assert_no_attempt_started_twice()
+    for key in keys:
+        kafka.control("TERMINATE", key)
+    kafka.results().await_keys(keys)
