@@ -168,6 +168,26 @@ def test_fail_ends_the_attempt_from_outside(world):
     assert answer.rc == 1 and "Rejected: over budget" in answer.stderr
 
 
+def test_describe_tells_since_when_an_attempt_is_parked_and_of_its_heartbeats(world):
+    start(world, "d1", {"steps": 10000, "step_ms": 100}, heartbeat_timeout_ms=1000)
+    parked = eventually(lambda: (fields := await_state(world, "d1", "STARTED")).get("parked_at_ms") and fields, 15, "it is parked")
+    assert parked["parked_at_ms"] > parked["started_at_ms"] and parked["heartbeat_details"]["step"] > 0
+    text = world.stack.cli("describe", "d1").stdout
+    assert "\nparked  " in text and "\nheartbeat  " in text and '{"step":' in text
+    assert world.stack.cli("terminate", "d1", wait="20s", check=False).rc == 4
+
+
+def test_describe_tells_of_commands_to_a_task_that_nobody_has_started(world):
+    world.stack.cli("pause", "d2", wait="20s")
+    fields = json.loads(world.stack.cli("describe", "d2", json=True).stdout)
+    assert fields["state"] == "MARKED" and fields["pause_requested"] is True
+    submit(world, "d2", activity_type="noop")
+    held = await_state(world, "d2", "WAITING")
+    assert held["pause_requested"] is True
+    world.stack.cli("unpause", "d2", wait="20s")
+    assert world.kafka.results().await_one("d2")["status"] == "COMPLETED"
+
+
 # What is said
 
 
@@ -268,6 +288,11 @@ def test_list_shows_what_has_not_ended_and_all_reaches_what_it_shows(world):
     assert "m1\tSCHEDULED\t1\tbatch\tidle\t\n" in cli("list", queue="idle").stdout
     cut = cli("list", queue="idle", limit=1)
     assert cut.stdout.count("\n") == 1 and "more than --limit 1" in cut.stderr
+
+    nobody = f"redis://{HOST}:{free_port()}"
+    blind = cli("list", queue="idle", redis=nobody)
+    assert blind.stdout.count("\tSCHEDULED\t") == 3 and "as Kafka has them" in blind.stderr
+    assert "m4\tBACKING_OFF\t" in cli("list", type="scripted", redis=nobody).stdout
 
     told = cli("pause", "--all", queue="idle", type="batch", check=False)
     assert told.rc == 2 and "2 tasks match; nothing was sent" in told.stderr and not commands_to(world, "m1")
