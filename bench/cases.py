@@ -210,7 +210,7 @@ def timers(lab, report):
         case.scheduler.wait_for_log("shard recovered shard=15 ", limit_s=20)
         fire(case, BURST, BURST_MS)  # the queue is new
         fire_both(case, report, "few", "")
-        each = bytes_of(case, pending, lambda: backing_off(case) >= pending, write)
+        each = bytes_of(case, pending, lambda: backing_off(case) >= pending, write, limit_s=120)
         report.number("bytes-timer", f"Redis bytes of one of {pending:,} pending timers", each, "{:,.0f} B")
         fire_both(case, report, "many", f", among {pending:,}, written {FORGET:,} records before", behind=FORGET)
 
@@ -224,7 +224,7 @@ def input_of(fields):
     return json.dumps({**fields, "pad": "x" * pad}, separators=(",", ":"))
 
 
-def bytes_of(case, n, reached, submit):
+def bytes_of(case, n, reached, submit, limit_s=60):
     """Redis memory of n tasks that have reached a state, by used_memory without the buffers of connections."""
 
     def used():
@@ -233,7 +233,7 @@ def bytes_of(case, n, reached, submit):
 
     before = used()
     submit()
-    eventually(reached, limit_s=60, what=f"{n} tasks are where they shall be")
+    eventually(reached, limit_s=limit_s, what=f"{n} tasks are where they shall be")
     return (used() - before) / n
 
 
