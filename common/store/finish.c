@@ -53,11 +53,14 @@ static struct bytes outbox_marks(struct store *store, const struct finish_reques
 static void append_finish(struct store *store, struct call *call, const struct finish_request *request, int64_t now_ms)
 {
 	struct buf *record = call_scratch(store);
+	struct claim_token end = request->token;
 
 	record_append_started(record, &request->token);
 	call_arg(call, buf_bytes(record));
 	buf_reset(record);
-	record_append_finished(record, &request->token, request->status, request->closed_at_ms ? request->closed_at_ms : now_ms,
+	if (request->end_nonce.len > 0)
+		end.nonce = request->end_nonce;
+	record_append_finished(record, &end, request->status, request->closed_at_ms ? request->closed_at_ms : now_ms,
 			       request->outbox, &request->publication);
 	call_arg(call, buf_bytes(record));
 }
@@ -71,7 +74,7 @@ enum mr_status store_finish(struct store *store, const struct finish_request *re
 	if (n == 0 || n > STORE_BATCH_MAX)
 		return MR_EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		if (!store_token_ok(store, &requests[i].token))
+		if (!store_token_ok(store, &requests[i].token) || !record_text_ok(requests[i].end_nonce))
 			return MR_EINVAL;
 		shard_of[i] = requests[i].token.shard;
 	}

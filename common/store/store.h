@@ -179,6 +179,9 @@ struct claim_token {
 
 struct finish_request {
 	struct claim_token token;
+	/* Unique per end, where another than the holder of the claim ends it: then the holder's own finish is stale. Absent: it is
+	 * the holder, and the end is known by the claim's nonce. */
+	struct bytes end_nonce;
 	enum result_status status;
 	bool outbox;          /* a journal record exists or was sent: keep an outbox entry until store_published */
 	int64_t closed_at_ms; /* by Redis' clock; 0 = store_time_ms */

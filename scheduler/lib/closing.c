@@ -130,7 +130,6 @@ static void on_finished(void *ctx, enum mr_status status, const struct finish_an
 	}
 }
 
-/* Who holds a claim ends it under his own nonce. */
 static struct claim_token token_of(struct end *end, const struct carried *carried, struct bytes nonce, int64_t now_ms)
 {
 	const struct task_view *view = &end->request.found.view;
@@ -141,7 +140,7 @@ static struct claim_token token_of(struct end *end, const struct carried *carrie
 		.run_id = view->run_id,
 		.epoch = view->epoch,
 		.attempt = view->attempt,
-		.nonce = nonce,
+		.nonce = view->nonce.len > 0 ? view->nonce : nonce,
 		.worker = view->worker,
 		.record_id = carried->record.record_id,
 		.started_at_ms = view->started_at_ms > 0 ? view->started_at_ms : now_ms,
@@ -150,16 +149,12 @@ static struct claim_token token_of(struct end *end, const struct carried *carrie
 	};
 }
 
-static struct bytes nonce_of(struct end *end)
+/* Of this end, not the claim's: a worker that only seemed dead must not publish another one. */
+static struct bytes nonce_new(struct end *end)
 {
-	const struct task_view *view = &end->request.found.view;
 	const struct scheduler_config *config = &end->shard->s->config;
-	unsigned long long high, low;
+	unsigned long long high = config->random(config->ctx), low = config->random(config->ctx);
 
-	if (view->state == VIEW_STARTED && view->nonce.len > 0)
-		return view->nonce;
-	high = config->random(config->ctx);
-	low = config->random(config->ctx);
 	return arena_printf(&end->arena, "%016llx%016llx", high, low);
 }
 
@@ -170,9 +165,10 @@ void end_close(struct end *end, const struct carried *carried, const struct verd
 	struct result result;
 
 	fill(end, carried, verdict, now_ms, &result);
-	result.result_id = nonce_of(end);
+	result.result_id = nonce_new(end);
 	encode(end, carried, &result);
 	keep(end, carried);
+	request.end_nonce = result.result_id;
 	request.token = token_of(end, carried, result.result_id, now_ms);
 	request.status = result.status;
 	request.publication = end->finished.publication;

@@ -7,7 +7,8 @@
 --       3.. two a task: the record R as this attempt's claim wrote it (the common case, compared as a whole), the record F
 -- Returns {now_ms, one letter a task, replies of each task with a capital letter...}:  k OK   K OK, there are replies
 --   c C the same, the journal has a COMMAND record of the task: with the outbox   s STALE
--- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very token.
+-- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very
+-- end. The nonce of R is the claim's, that of F the end's: they differ where another than the holder of the claim ends it.
 --@include _time.lua
 --@include _record.lua
 --@include _beside.lua
@@ -18,15 +19,15 @@ local outbox_marks = A[2]
 local n = (#A - 2) / 2
 local now = time_ms()
 
--- The record of the token decides; `mine` are the fields of F.
-local function is_stale(f, mine)
+-- The record of the token decides; `mine` are the fields of F, `holder` is the nonce of R.
+local function is_stale(f, mine, holder)
 	if f[1] == 'M' then
 		return false
 	elseif f[2] ~= mine[2] then
 		return true
 	end
 	local order = compare(f[3], f[4], mine[3], mine[4])
-	return order > 0 or (order == 0 and f[1] == 'R' and f[5] ~= mine[5])
+	return order > 0 or (order == 0 and f[1] == 'R' and f[5] ~= holder)
 end
 
 local function is_commanded(key, f)
@@ -35,7 +36,7 @@ local function is_commanded(key, f)
 end
 
 -- Returns verdict, replies, and the record F to write with whether it needs the outbox.
-local function judge(key, final, outbox)
+local function judge(key, started, final, outbox)
 	local state = redis.call('GET', key)
 	if not state then
 		return 'k', nil, final, outbox
@@ -49,7 +50,7 @@ local function judge(key, final, outbox)
 		end
 		return f[9] ~= '' and 'K' or 'k', f[9]
 	end
-	if is_stale(f, mine) then
+	if is_stale(f, mine, fields_of(started)[5]) then
 		return 's'
 	end
 	local commanded = is_commanded(key, f)
@@ -81,7 +82,7 @@ for count in string.gmatch(A[1], '%d+') do
 			ended[n_ended] = string.sub(K[i], prefix_len)
 		else
 			local final
-			verdicts[i], details[i], final, outbox = judge(K[i], A[2 + 2 * i], outbox)
+			verdicts[i], details[i], final, outbox = judge(K[i], A[1 + 2 * i], A[2 + 2 * i], outbox)
 			if final then
 				redis.call('SET', K[i], final)
 				n_ended = n_ended + 1

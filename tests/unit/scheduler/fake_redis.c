@@ -291,7 +291,8 @@ static enum mr_status finish(struct store *store, const struct finish_request *r
 {
 	assert_int_equal(n, 1);
 	assert_true(requests[0].outbox);
-	world_of(store)->finish_nonce = arena_copy(&world_of(store)->arena, requests[0].token.nonce);
+	world_of(store)->finish_claim_nonce = arena_copy(&world_of(store)->arena, requests[0].token.nonce);
+	world_of(store)->finish_end_nonce = arena_copy(&world_of(store)->arena, requests[0].end_nonce);
 	world_note(world_of(store), "finish %.*s %s", BYTES_ARG(requests[0].token.key), result_status_name(requests[0].status));
 	call_new(store, "finish", (void *)done, ctx, answer_finish);
 	return MR_OK;

@@ -383,9 +383,14 @@ void world_finish_answers(struct world *world, enum finish_verdict verdict)
 	world->finish = verdict;
 }
 
-struct bytes world_finish_nonce(const struct world *world)
+struct bytes world_finish_claim_nonce(const struct world *world)
 {
-	return world->finish_nonce;
+	return world->finish_claim_nonce;
+}
+
+struct bytes world_finish_end_nonce(const struct world *world)
+{
+	return world->finish_end_nonce;
 }
 
 struct wire *world_wire(struct world *world)

@@ -92,7 +92,8 @@ void world_sweep_ends(struct world *world, const struct found_task *found);
 void world_apply_ends(struct world *world, const struct found_task *found);
 void world_finish_answers(struct world *world, enum finish_verdict verdict);
 /* Of the last finish. */
-struct bytes world_finish_nonce(const struct world *world);
+struct bytes world_finish_claim_nonce(const struct world *world);
+struct bytes world_finish_end_nonce(const struct world *world);
 bool world_answer(struct world *world);
 void world_hold_answers(struct world *world, bool hold);
 void world_redis_lost(struct world *world);

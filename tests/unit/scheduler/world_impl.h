@@ -94,7 +94,8 @@ struct world {
 	const struct due_timer *timer;
 	const char *orphans_next;
 	enum finish_verdict finish;
-	struct bytes finish_nonce;
+	struct bytes finish_claim_nonce;
+	struct bytes finish_end_nonce;
 	uint64_t drawn;
 	struct buf lines[LINES_MAX];
 	size_t n_lines, n_notes; /* without and with what is silenced */

@@ -104,6 +104,27 @@ static void finish_ends_what_its_token_holds_and_nothing_else(void **state)
 	}
 }
 
+static void who_ends_an_attempt_for_its_holder_makes_the_holders_end_stale(void **state)
+{
+	static const char *const states[] = {"R|run|0|1|n|w1|rec|5|0|||", "R|run|0|1|n|w1|rec|5|0|7|k|"};
+	struct fixture *fx = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct finish_request holder = finish_request(true), other = finish_request(true);
+
+		fx_put(fx, "k", states[i]);
+		other.end_nonce = BYTES_LIT("end");
+		other.status = RESULT_TERMINATED;
+		assert_int_equal(fx_finish(fx, &other).verdict, FINISH_OK);
+		assert_int_equal(fx_finish(fx, &other).verdict, FINISH_OK);
+		assert_int_equal(fx_finish(fx, &holder).verdict, FINISH_STALE);
+		fx_assert_state(fx, "k", "F|run|0|1|end|4|1000|1|^0value");
+		fx_put(fx, "k", states[i]);
+		assert_int_equal(fx_finish(fx, &holder).verdict, FINISH_OK);
+		assert_int_equal(fx_finish(fx, &other).verdict, FINISH_STALE);
+	}
+}
+
 static void finish_needs_no_readiness(void **state)
 {
 	struct fixture *fx = *state;
@@ -360,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(finish_ends_what_its_token_holds_and_nothing_else, reset),
+		cmocka_unit_test_setup(who_ends_an_attempt_for_its_holder_makes_the_holders_end_stale, reset),
 		cmocka_unit_test_setup(finish_needs_no_readiness, reset),
 		cmocka_unit_test_setup(finish_tells_that_the_journal_knows_commands_of_the_task, reset),
 		cmocka_unit_test_setup(a_claim_of_a_finished_task_returns_its_stored_publication, reset),
