@@ -4,14 +4,22 @@
 
 #include "store/store_impl.h"
 
+#define FIXED_ELEMENTS 4 /* of the answer, before the keys */
+
 static void answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
 {
-	(void)store;
+	struct bytes *unseen;
+	size_t n = 0;
+
 	status = reply_outcome(status, reply);
-	if (status == MR_OK)
-		call->done.expire(call->ctx, MR_OK, reply_int(reply, 2, 0), reply_int(reply, 3, 0) != 0);
-	else
-		call->done.expire(call->ctx, status, 0, false);
+	if (status != MR_OK) {
+		call->done.expire(call->ctx, status, 0, false, NULL, 0);
+		return;
+	}
+	unseen = arena_alloc(&store->arena, (reply->elements + 1) * sizeof(*unseen));
+	for (size_t i = FIXED_ELEMENTS; i < reply->elements; i++)
+		unseen[n++] = reply_bytes(reply, i);
+	call->done.expire(call->ctx, MR_OK, reply_int(reply, 2, 0), reply_int(reply, 3, 0) != 0, unseen, n);
 }
 
 enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit,

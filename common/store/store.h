@@ -428,8 +428,10 @@ struct published_request {
 enum mr_status store_published(struct store *store, const struct published_request *requests, size_t n, store_done_fn *done,
 			       void *ctx);
 
-/* Forgets finished tasks whose retention has ended, from the wheel; answers how many went and whether there is more. */
-typedef void store_expire_fn(void *ctx, enum mr_status status, int64_t removed, bool more);
+/* Forgets finished tasks whose retention has ended, from the wheel, and what commands said of tasks that never came (`unseen`: their
+ * keys; the journal's COMMAND records want their tombstones). Answers how many went and whether there is more. */
+typedef void store_expire_fn(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen,
+			     size_t n_unseen);
 enum mr_status store_expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit,
 			    store_expire_fn *done, void *ctx);
 

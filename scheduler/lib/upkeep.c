@@ -36,7 +36,18 @@ void upkeep_tip(struct shard *shard, int64_t end)
 		call, shard->s->links.redis->tip(shard->s->links.store, shard->id, bytes_of(shard->nonce), end, on_tip, call));
 }
 
-static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more)
+/* Commands to tasks that never came. */
+static void forget_commands(struct shard *shard, struct bytes key)
+{
+	struct buf *text = &shard->s->scratch;
+
+	buf_reset(text);
+	buf_append_bytes(text, key);
+	buf_append_bytes(text, BYTES_LIT(JOURNAL_COMMAND_SUFFIX));
+	publish_tombstone(shard, buf_bytes(text));
+}
+
+static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen, size_t n_unseen)
 {
 	struct shard *shard = shard_call_end(ctx);
 
@@ -50,6 +61,8 @@ static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool m
 	if (status != MR_OK)
 		return;
 	shard->s->stats.expired += (uint64_t)removed;
+	for (size_t i = 0; i < n_unseen; i++)
+		forget_commands(shard, unseen[i]);
 	/* In small bites, so that claims do not wait behind it. */
 	if (more)
 		shard->expire_us = shard->s->now_us + SOON_US;

@@ -44,6 +44,12 @@ def await_effects(kafka, keys):
     eventually(all_there, 20, "the effects of commands are in the journal")
 
 
+def left_behind(kafka):
+    """Keys of tasks of which the journal still holds something."""
+    last = {record.key: record.value for record in kafka.read_all("journal") if record.key != b"\ncheckpoint"}
+    return [key for key, value in last.items() if value]
+
+
 def checkpoints(kafka):
     """The last position of commands of each shard, as the journal has it."""
     found = [record for record in kafka.read_all("journal") if record.key == b"\ncheckpoint"]
@@ -91,6 +97,7 @@ def test_commands_come_from_any_client_in_any_partition(kafka, stack, exec_log, 
         b'{"command": "PAUSE", "task_key": "b-json", "request_id": "p"}'
     }
     assert exec_log.attempts("b-json") == [1]
+    eventually(lambda: not left_behind(kafka), 10, "the journal has forgotten tasks that have ended")
 
 
 def test_a_command_that_cannot_be_understood_goes_to_dead_and_says_why(kafka, stack, shards):
@@ -197,4 +204,5 @@ def test_what_commands_have_asked_for_outlives_redis(kafka, stack, exec_log, red
         "l-unseen-p": "COMPLETED",
         "l-reset": "TERMINATED",
     }
+    eventually(lambda: not left_behind(kafka), 10, "the journal has forgotten tasks that have ended")
     assert first.alive

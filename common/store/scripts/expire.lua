@@ -3,7 +3,7 @@
 -- first.
 -- KEYS: 1 marker, 2 wheel, 3 the prefix of task keys
 -- ARGV: 1 nonce, 2 retention (ms), 3 limit (entries looked at)
--- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', removed, more (0 or 1)}
+-- Returns {now_ms, 'c'} (the marker is another) or {now_ms, 'k', removed, more (0 or 1), keys of markers that went...}
 --@include _time.lua
 --@include _marker.lua
 --@include _record.lua
@@ -31,6 +31,8 @@ local function later_slice(state, slice)
 	return own > slice and own or nil, f
 end
 
+local unseen = {}
+
 local function expire(slice, names)
 	local keys, gone = {}, {}
 	for i, name in ipairs(names) do
@@ -44,6 +46,7 @@ local function expire(slice, names)
 		elseif f then
 			gone[#gone + 1] = keys[i]
 			if f[1] == 'M' then
+				unseen[#unseen + 1] = names[i]
 				forget(keys[i], f)
 			end
 		end
@@ -73,4 +76,4 @@ while slice and looked < limit do
 	end
 	slice = oldest_ended()
 end
-return {now, 'k', removed, slice and 1 or 0}
+return {now, 'k', removed, slice and 1 or 0, unpack(unseen)}

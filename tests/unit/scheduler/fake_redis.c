@@ -315,8 +315,10 @@ static enum mr_status bury(struct store *store, struct bytes worker, const int *
 
 static void answer_expire(struct world *world, struct fake_call *call)
 {
-	(void)world;
-	((store_expire_fn *)call->done)(call->ctx, status_of(call), 0, false);
+	struct bytes unseen = bytes_of(world->unseen);
+
+	world->unseen = NULL;
+	((store_expire_fn *)call->done)(call->ctx, status_of(call), 0, false, &unseen, bytes_present(unseen));
 }
 
 static enum mr_status expire(struct store *store, int shard, struct bytes nonce, int64_t retention_ms, int limit,

@@ -350,6 +350,16 @@ static void a_canceled_task_that_nobody_has_taken_is_looked_for(void **state)
 	assert_int_equal(searched, 1);
 }
 
+static void commands_to_a_task_that_never_came_go_from_the_journal(void **state)
+{
+	struct world *world = *state;
+
+	live(world);
+	world_unseen_expires(world, "never");
+	world_pass(world, 2000);
+	world_expect(world, "tombstone never\nc", NULL);
+}
+
 static void a_stray_command_is_counted_and_done(void **state)
 {
 	struct world *world = *state;
@@ -418,6 +428,7 @@ int main(void)
 		TEST(a_failure_is_remembered_so_that_its_repetition_fails_no_later_attempt),
 		TEST(a_heartbeat_from_outside_is_journalled_beside_the_task),
 		TEST(a_canceled_task_that_nobody_has_taken_is_looked_for),
+		TEST(commands_to_a_task_that_never_came_go_from_the_journal),
 		TEST(a_stray_command_is_counted_and_done),
 		cmocka_unit_test_setup_teardown(a_command_of_another_shard_is_passed_on_as_it_is, setup_two_shards, teardown),
 		TEST(commands_wait_until_the_journal_was_read),

@@ -328,6 +328,11 @@ void world_apply_answers(struct world *world, enum apply_verdict verdict)
 	world->verdict = verdict;
 }
 
+void world_unseen_expires(struct world *world, const char *key)
+{
+	world->unseen = key;
+}
+
 void world_due(struct world *world, const char *key, int64_t attempt, int64_t journal_offset)
 {
 	assert_true(world->n_due < 8);

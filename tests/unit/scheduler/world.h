@@ -79,6 +79,8 @@ void world_lease(struct world *world, const char *worker, const char *seen, bool
 void world_lease_gone(struct world *world, const char *worker);
 void world_conflict(struct world *world, const char *call);
 void world_apply_answers(struct world *world, enum apply_verdict verdict);
+/* The next expiry forgets what commands said of this task. */
+void world_unseen_expires(struct world *world, const char *key);
 /* The next fire gives this. */
 void world_due(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
 void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options);

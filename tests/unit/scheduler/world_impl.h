@@ -78,6 +78,7 @@ struct world {
 	bool kafka_full, hold_ends, hold_answers, echo_journal;
 	int64_t control_sought, control_offset;
 	struct task_view view;
+	const char *unseen;
 	struct bus_partition ends[8];
 	size_t n_ends;
 	struct fake_call *head, *tail;

@@ -131,10 +131,12 @@ struct expired {
 	int64_t removed;
 };
 
-static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more)
+static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen, size_t n_unseen)
 {
 	struct expired *expired = ctx;
 
+	(void)unseen;
+	assert_int_equal(n_unseen, 0);
 	assert_false(more);
 	expired->removed = removed;
 	fx_on_done(expired->fx, status);

@@ -622,10 +622,12 @@ static void a_later_run_and_its_commands_survive_a_wipe(void **state)
 
 /* ---- markers end with their retention ---- */
 
-static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more)
+static void on_expired(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen, size_t n_unseen)
 {
 	assert_false(more);
 	assert_int_equal(removed, 1);
+	assert_int_equal(n_unseen, 1);
+	assert_true(bytes_is(unseen[0], "k"));
 	fx_on_done(ctx, status);
 }
 

@@ -441,11 +441,13 @@ static enum seen restore(struct fixture *fx, enum task_state state)
 	return SEEN_NOTHING;
 }
 
-static void on_expire(void *ctx, enum mr_status status, int64_t removed, bool more)
+static void on_expire(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen, size_t n_unseen)
 {
 	struct count *count = ctx;
 
 	(void)more;
+	(void)unseen;
+	(void)n_unseen;
 	count->n = (size_t)removed;
 	fx_on_done(count->fx, status);
 }

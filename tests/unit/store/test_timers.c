@@ -71,10 +71,12 @@ static enum mr_status sweep(struct seen *seen, int64_t older_ms, int limit)
 	return fx_status(seen->fx, store_sweep(seen->fx->store, FX_SHARD, FX_NONCE, older_ms, limit, on_sweep, seen));
 }
 
-static void on_expire(void *ctx, enum mr_status status, int64_t removed, bool more)
+static void on_expire(void *ctx, enum mr_status status, int64_t removed, bool more, const struct bytes *unseen, size_t n_unseen)
 {
 	struct seen *seen = ctx;
 
+	(void)unseen;
+	assert_int_equal(n_unseen, 0);
 	seen->removed = removed;
 	seen->more = more;
 	fx_on_done(seen->fx, status);
