@@ -19,6 +19,7 @@
 /* Redis is asked for so long before a command is sent without its word. */
 #define REDIS_TIMEOUT_MS 2000
 #define LOOK_AGAIN_MS 50
+#define LOOK_FOR_RESULT_US 500000
 #define ID_SEPARATOR '\x1e' /* of task_view.request_ids */
 
 /* One command to one task. */
@@ -227,15 +228,36 @@ static enum mr_status await_effect(struct errand *errand, struct mr_error *err)
 	return status;
 }
 
+/* Where the run was not known, the result may have been there before its partition was read from: Redis has it then. */
+static void look_for_result(struct errand *errand)
+{
+	if (errand->known && errand->before.view.run_id.len == 0)
+		errand->known = lookup_again(&errand->before, NULL) == MR_OK;
+}
+
+static void wait_for_result(struct errand *errand)
+{
+	int64_t look_us = clock_mono_us() + LOOK_FOR_RESULT_US;
+
+	while (!errand->result.there && !has_ended(errand)) {
+		mr_client_wait(errand->client, LOOK_AGAIN_MS);
+		if (clock_mono_us() < look_us)
+			continue;
+		look_for_result(errand);
+		look_us = clock_mono_us() + LOOK_FOR_RESULT_US;
+	}
+}
+
 static int print_result(struct errand *errand, struct mr_error *err)
 {
 	struct result_box *box = NULL;
 	struct mr_result *result = NULL;
 	int exit_code = PROGRAM_FAILED;
 
-	if (has_ended(errand) && lookup_result(&errand->before, &box, err) == MR_OK)
+	wait_for_result(errand);
+	if (!errand->result.there && lookup_result(&errand->before, &box, err) == MR_OK)
 		result = &box->pub;
-	else if (!has_ended(errand) && answer_wait(errand->client, &errand->result, err) == MR_OK)
+	else if (errand->result.there && answer_wait(errand->client, &errand->result, err) == MR_OK)
 		result = errand->result.result;
 	errand->result.result = NULL;
 	if (result)

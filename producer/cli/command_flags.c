@@ -211,6 +211,13 @@ static enum mr_status retries(struct mr_changes *changes, const struct command_f
 	return duration("--max-interval", flags->max_interval, &changes->maximum_interval_ms, err);
 }
 
+static bool changes_any(const struct command_flags *flags)
+{
+	return flags->schedule_to_close || flags->schedule_to_start || flags->start_to_close || flags->heartbeat_timeout ||
+	       flags->initial_interval || flags->max_interval || flags->max_attempts || flags->backoff_coefficient != 0 ||
+	       flags->non_retryable_types.len > 0 || flags->priority > 0;
+}
+
 static enum mr_status read_changes(struct cli_command *command, const struct command_flags *flags, struct mr_error *err)
 {
 	enum mr_status status;
@@ -218,7 +225,7 @@ static enum mr_status read_changes(struct cli_command *command, const struct com
 	command->command.changes = &command->changes;
 	if ((status = timeouts(&command->changes, flags, err)) || (status = retries(&command->changes, flags, err)))
 		return status;
-	if (!memcmp(&command->changes, &(struct mr_changes){0}, sizeof(command->changes)))
+	if (!changes_any(flags))
 		return mr_error_set(err, MR_EINVAL, "update",
 				    "nothing to change is given, such as --start-to-close or --max-attempts");
 	return MR_OK;

@@ -82,7 +82,7 @@ static struct bytes queue_of(const struct reading *reading, struct bytes topic)
 {
 	size_t len = strlen(reading->tasks);
 
-	if (topic.len <= len || memcmp(topic.data, reading->tasks, len))
+	if (topic.len <= len || memcmp(topic.data, reading->tasks, len) != 0)
 		return BYTES_NONE;
 	return (struct bytes){topic.data + len, topic.len - len};
 }

@@ -42,8 +42,8 @@ static enum mr_status send(struct mr_client *client, const struct bus_record *re
 	return mr_error_set(err, status, record->topic, "Kafka takes no command: %s", mr_status_text(status));
 }
 
-static enum mr_status command(struct mr_client *client, const struct mr_command *from, const struct mr_command_options *options,
-			      char **ret_request_id, struct mr_error *err)
+static enum mr_status send_command(struct mr_client *client, const struct mr_command *from,
+				   const struct mr_command_options *options, char **ret_request_id, struct mr_error *err)
 {
 	char request[REQUEST_BYTES];
 	struct control control;
@@ -69,29 +69,29 @@ static enum mr_status command(struct mr_client *client, const struct mr_command 
 	return MR_OK;
 }
 
-enum mr_status mr_command_async(struct mr_client *client, const struct mr_command *from, const struct mr_command_options *options,
-				char **ret_request_id, struct mr_error *err)
+enum mr_status mr_command_async(struct mr_client *client, const struct mr_command *command,
+				const struct mr_command_options *options, char **ret_request_id, struct mr_error *err)
 {
 	struct mr_command_options own = {0};
 	struct mr_command copy;
 
 	if (client->closing)
 		return mr_error_set(err, MR_ECLOSED, "", "the client is being closed");
-	if (!client_take_options(&copy, sizeof(copy), from))
+	if (!client_take_options(&copy, sizeof(copy), command))
 		return mr_error_set(err, MR_EINVAL, "size", "must be sizeof(struct mr_command)");
 	if (options && !client_take_options(&own, sizeof(own), options))
 		return mr_error_set(err, MR_EINVAL, "size", "must be sizeof(struct mr_command_options)");
-	return command(client, &copy, &own, ret_request_id, err);
+	return send_command(client, &copy, &own, ret_request_id, err);
 }
 
-enum mr_status mr_command(struct mr_client *client, const struct mr_command *from, struct mr_error *err)
+enum mr_status mr_command(struct mr_client *client, const struct mr_command *command, struct mr_error *err)
 {
 	struct answer answer = {0};
 	struct mr_command_options options = {.size = sizeof(options), .done = answer_on_submitted, .ctx = &answer};
 	enum mr_status status;
 
 	assert(!client->inside);
-	while ((status = mr_command_async(client, from, &options, NULL, err)) == MR_EFULL)
+	while ((status = mr_command_async(client, command, &options, NULL, err)) == MR_EFULL)
 		mr_client_wait(client, INT64_MAX);
 	return status != MR_OK ? status : answer_wait(client, &answer, err);
 }

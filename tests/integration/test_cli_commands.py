@@ -114,6 +114,14 @@ def test_cancel_waits_for_the_result_and_has_its_exit_code(world):
     assert "it has ended already, CANCELED: nothing changes" in again.stderr
 
 
+def test_a_task_that_nobody_has_started_is_canceled_in_its_queue(world):
+    world.stack.cli("setup", "-q", "nobody-works", "--partitions", "1")
+    world.kafka.publish("nobody-works", {"activity_type": "noop", "activity_id": "c0"})
+    answer = world.stack.cli("cancel", "c0", wait="20s", json=True, check=False)
+    assert (answer.rc, json.loads(answer.stdout)["status"]) == (4, "CANCELED")
+    assert "if it waits in its queue, it obeys" in answer.stderr
+
+
 def test_a_running_attempt_is_told_and_its_own_end_counts(world):
     start(world, "c2", {"sleep_ms": 60000, "on_term": 0})
     answer = world.stack.cli("cancel", "c2", wait="20s", check=False)
