@@ -260,10 +260,10 @@ static enum mr_status bus_kafka_read(struct bus *bus, const struct bus_partition
 	return consumer_assign(&kafka->reader, partitions, n);
 }
 
-static enum mr_status query(struct kafka *kafka, enum helper_kind kind, const char *topic, const struct bus_partition *partitions,
-			    size_t n)
+static enum mr_status query(struct kafka *kafka, enum helper_kind kind, rd_kafka_t *rk, const char *topic,
+			    const struct bus_partition *partitions, size_t n)
 {
-	struct helper_job *job = helper_job_new(kind, kafka->producer.rk);
+	struct helper_job *job = helper_job_new(kind, rk);
 
 	job->topic = topic ? mem_strdup(topic) : NULL;
 	if (n > 0)
@@ -276,17 +276,24 @@ static enum mr_status query(struct kafka *kafka, enum helper_kind kind, const ch
 
 static enum mr_status bus_kafka_query_ends(struct bus *bus, const struct bus_partition *partitions, size_t n)
 {
-	return n == 0 ? MR_EINVAL : query(kafka_of(bus), HELPER_ENDS, NULL, partitions, n);
+	struct kafka *kafka = kafka_of(bus);
+
+	return n == 0 ? MR_EINVAL : query(kafka, HELPER_ENDS, kafka->producer.rk, NULL, partitions, n);
 }
 
 static enum mr_status bus_kafka_query_topics(struct bus *bus, const char *begin)
 {
-	return query(kafka_of(bus), HELPER_TOPICS, begin, NULL, 0);
+	struct kafka *kafka = kafka_of(bus);
+
+	return query(kafka, HELPER_TOPICS, kafka->producer.rk, begin, NULL, 0);
 }
 
 static enum mr_status bus_kafka_query_group(struct bus *bus, const char *group, const struct bus_partition *partitions, size_t n)
 {
-	return n == 0 ? MR_EINVAL : query(kafka_of(bus), HELPER_GROUP, group, partitions, n);
+	struct kafka *kafka = kafka_of(bus);
+	rd_kafka_t *rk = n > 0 ? askers_get(&kafka->askers, kafka->reader_conf, group, kafka->helper) : NULL;
+
+	return rk ? query(kafka, HELPER_GROUP, rk, group, partitions, n) : MR_EINVAL;
 }
 
 static void bus_kafka_leave(struct bus *bus)
@@ -318,6 +325,7 @@ static void bus_kafka_free(struct bus *bus)
 	bool reachable = kafka->health.state != HEALTH_DOWN;
 
 	helper_free(kafka->helper);
+	askers_deinit(&kafka->askers);
 	group_deinit(&kafka->group, reachable);
 	if (kafka->reader.rk) {
 		consumer_assign(&kafka->reader, NULL, 0);

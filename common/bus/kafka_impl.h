@@ -2,6 +2,7 @@
 #ifndef BUS_KAFKA_IMPL_H
 #define BUS_KAFKA_IMPL_H
 
+#include "bus/kafka_ask.h"
 #include "bus/kafka_consumer.h"
 #include "bus/kafka_group.h"
 #include "bus/kafka_health.h"
@@ -21,7 +22,8 @@ struct kafka {
 	struct producer bulk; /* the same under load; without a handle where that was not asked for */
 	struct group group;
 	struct consumer reader;
-	rd_kafka_conf_t *reader_conf; /* until the reader is first needed */
+	rd_kafka_conf_t *reader_conf;
+	struct askers askers;
 	bool wake_asked;
 };
 
