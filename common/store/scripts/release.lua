@@ -6,12 +6,22 @@
 -- Returns {now_ms}
 --@include _time.lua
 --@include _record.lua
+--@include _beside.lua
 -- A worker of this name never has a lease: what it holds counts as lost.
 local NOBODY = '-'
 
 -- What R knows and S needs: a reset that was asked for is told when the attempt is claimed again.
 local function scheduled_flags(flags)
 	return (string.gsub(flags, 'r', 'u'))
+end
+
+-- What was to be canceled while it was held is ended by the scheduler, should no worker come.
+local function schedule(key, s)
+	redis.call('SET', key, join(s))
+	if is_to_end(s) then
+		local shard, name = shard_of(key)
+		redis.call('ZADD', shard .. 'o', 'NX', time_ms(), name)
+	end
 end
 
 local function holds(f, token)
@@ -30,7 +40,7 @@ for i, key in ipairs(KEYS) do
 		elseif f[3] == '0' and f[4] == '1' and f[9] == '0' and f[10] == '' and f[11] == '' and f[12] == '' then
 			redis.call('DEL', key)
 		else
-			redis.call('SET', key, join({'S', f[2], f[3], f[4], f[7], f[10], f[9], scheduled_flags(f[11]), f[12]}))
+			schedule(key, {'S', f[2], f[3], f[4], f[7], f[10], f[9], scheduled_flags(f[11]), f[12]})
 		end
 	end
 end

@@ -564,10 +564,97 @@ static void the_scripts_do_what_the_table_says(void **state)
 	}
 }
 
+/* ---- what is beside the record stays in step with it ---- */
+
+#define WALKS 40
+#define STEPS 100
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 16;
+}
+
+static bool there(struct fixture *fx, const char *command, const char *kind, const char *member)
+{
+	CLEANUP_FREE char *text = REDIS(&fx->server, command, fx_key(kind), member);
+
+	return strcmp(text, "(nil)") != 0;
+}
+
+static bool exists(struct fixture *fx, const char *kind)
+{
+	CLEANUP_FREE char *text = REDIS(&fx->server, "EXISTS", fx_key(kind));
+
+	return strcmp(text, "1") == 0;
+}
+
+/* Empty where all is in step, else what is not. */
+static const char *out_of_step(struct fixture *fx)
+{
+	CLEANUP_FREE char *text = REDIS(&fx->server, "GET", fx_key("t:k")), *ttl = REDIS(&fx->server, "TTL", fx_key("y:k"));
+	struct record r = {0};
+
+	if (strcmp(text, "(nil)") != 0)
+		assert_true(record_parse(bytes_of(text), &r));
+	bool ends = r.cancel_requested || r.terminate_requested, waits = r.state == 'B' || r.state == 'W';
+	bool pending = r.state == 'R' && r.parked && r.worker.len == 0, parked = r.state == 'R' && r.parked && !pending;
+
+	if (there(fx, "ZSCORE", "b", "k") != (waits && !ends && !r.pause_requested))
+		return "the backoff set";
+	if (there(fx, "ZSCORE", "k", "w1\tk") != parked)
+		return "the parked set";
+	if (there(fx, "ZSCORE", "h", "k") && !pending)
+		return "the heartbeat set";
+	if ((r.state == 0 || r.state == 'F') && (exists(fx, "c:k") || strcmp(ttl, "-1") == 0))
+		return "what is left of a task that ended";
+	if (r.state == 'M' && !exists(fx, "c:k"))
+		return "the commands of a marker";
+	/* Who has claimed what a marker ends ends it. */
+	bool by_scheduler = waits || r.state == 'S' || pending || (parked && r.terminate_requested);
+
+	if (by_scheduler && ends && !there(fx, "ZSCORE", "o", "k"))
+		return "what is to be ended";
+	return "";
+}
+
+/* Events whose set-up here is no state that the scripts make. */
+static bool is_natural(enum task_event event)
+{
+	return event != EVENT_RESTORE && event != EVENT_DUE_HEARTBEAT;
+}
+
+static void whatever_happens_the_sets_are_in_step(void **state)
+{
+	struct fixture *fx = *state;
+
+	for (uint32_t walk = 1; walk <= WALKS; walk++) {
+		uint32_t seed = walk;
+		struct buf way = {0};
+
+		fx_reset(fx);
+		for (int i = 0; i < STEPS; i++) {
+			enum task_event event = (enum task_event)(next_random(&seed) % EVENTS);
+
+			if (!is_natural(event))
+				continue;
+			buf_printf(&way, " %s", task_event_name(event));
+			events[event].run(fx, state_of(fx));
+			const char *what = out_of_step(fx);
+			CLEANUP_FREE char *record = fx_get(fx, "k");
+
+			if (*what)
+				fail_msg("walk %u: %s with %s after%s", (unsigned)walk, what, record, buf_cstr(&way));
+		}
+		buf_deinit(&way);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_scripts_do_what_the_table_says),
+		cmocka_unit_test(whatever_happens_the_sets_are_in_step),
 	};
 
 	return cmocka_run_group_tests(tests, fx_setup, fx_teardown);
