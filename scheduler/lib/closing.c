@@ -119,6 +119,7 @@ static void on_finished(void *ctx, enum mr_status status, const struct finish_an
 	}
 	switch (answers[0].verdict) {
 	case FINISH_OK:
+		end->shard->s->stats.ends_closed++;
 		end->finished.dispatch.replies = answers[0].replies;
 		/* Where it is under way already, the outbox has it. */
 		if (!job_publish(end->shard, &end->finished, (struct job_watcher){on_published, end}))

@@ -126,6 +126,8 @@ static void act(struct end *end, struct carried *carried)
 	status = end_retry(end, carried, &verdict, now_ms);
 	if (status != MR_OK)
 		sent(end, status);
+	else
+		s->stats.ends_retried++;
 }
 
 static struct end *end_of(const struct fetch_want *want)

@@ -38,12 +38,13 @@ struct scheduler_links {
 };
 
 struct scheduler_stats {
-	int owned, ready;        /* shards, now */
-	uint64_t applied;        /* journal records, applied while ready */
-	uint64_t fired;          /* attempts that came due */
-	uint64_t dispatched;     /* attempts acknowledged by Kafka */
-	uint64_t swept_attempts; /* of them, left over in the outbox */
-	uint64_t swept_results;  /* results published for others */
+	int owned, ready;                   /* shards, now */
+	uint64_t applied;                   /* journal records, applied while ready */
+	uint64_t fired;                     /* attempts that came due */
+	uint64_t dispatched;                /* attempts acknowledged by Kafka */
+	uint64_t swept_attempts;            /* of them, left over in the outbox */
+	uint64_t swept_results;             /* results published for others */
+	uint64_t ends_retried, ends_closed; /* attempts that the scheduler ended itself: tried again, or the last of their task */
 	uint64_t tombstones;
 	uint64_t bad_records;    /* sent to the dead letter topic, or unreadable results */
 	uint64_t commands;       /* control records read */

@@ -511,6 +511,20 @@ static void a_task_that_has_moved_on_is_left_alone(void **state)
 	assert_int_equal(bed->told.end, ENDING_STALE);
 }
 
+static void ends_are_counted(void **state)
+{
+	struct bed *bed = *state;
+	struct scheduler_stats stats;
+
+	started(bed, TASK);
+	lost(bed);
+	world_ack(bed->world, MR_OK);
+	begin(bed, (struct ending_request){.cause = ENDING_TERMINATE});
+	scheduler_get_stats(world_scheduler(bed->world), &stats);
+	assert_int_equal(stats.ends_retried, 1);
+	assert_int_equal(stats.ends_closed, 1);
+}
+
 static void what_kafka_refused_is_to_be_tried_again(void **state)
 {
 	struct bed *bed = *state;
@@ -612,6 +626,7 @@ int main(void)
 		TEST(a_reset_goes_before_the_policy),
 		TEST(one_task_is_ended_once_at_a_time),
 		TEST(a_task_that_has_moved_on_is_left_alone),
+		TEST(ends_are_counted),
 		TEST(what_kafka_refused_is_to_be_tried_again),
 		TEST(a_next_attempt_that_no_record_can_carry_fails_the_task),
 		TEST(what_is_read_when_the_shard_is_anothers_ends_nothing),
