@@ -271,6 +271,30 @@ static void unpause(struct worker *worker, const struct control *control)
 	}
 }
 
+/* When the run began: a command from before that names no run is for another one. */
+static int64_t began_at_ms(const struct job *job)
+{
+	return job->dispatch.republished ? job->scheduled_at_ms : job->dispatched_at_ms;
+}
+
+/* What follows a running attempt is decided by the retry policy as it is then; its timeouts it has from its start. */
+static void update(struct worker *worker, const struct control *control, int64_t at_ms)
+{
+	for (struct job *job = worker->all; job; job = job->all_next) {
+		struct task changed = job->task;
+		bool started = job->state == JOB_QUEUED || job->state == JOB_RUNNING;
+
+		if (!started || !bytes_equal(job->key, control->task_key))
+			continue;
+		if (control->run_id.len ? !bytes_equal(job->run_id, control->run_id) : at_ms < began_at_ms(job))
+			continue;
+		if (wire_options_apply(arena_copy(&job->arena, control->options.data), &job->arena, &changed, NULL) != MR_OK)
+			continue;
+		job->task.retry_policy = changed.retry_policy;
+		job->policy = retry_policy_effective(&job->task.retry_policy);
+	}
+}
+
 /* A record of this partition that is behind the end at the start, and was not read before. */
 static bool is_new(struct commands *commands, int shards, const struct bus_message *message)
 {
@@ -281,27 +305,36 @@ static bool is_new(struct commands *commands, int shards, const struct bus_messa
 	return true;
 }
 
+static void take_command(struct worker *worker, const struct control *control, int64_t at_ms)
+{
+	struct commands *commands = worker->commands;
+	struct command *command;
+
+	if (control->command == CONTROL_UPDATE)
+		update(worker, control, at_ms);
+	if (!concerns_attempts(control->command) || !(command = find_or_add(commands, control->task_key, control->run_id)))
+		return;
+	worker->counters.commands++;
+	command->received_us = worker->now_us;
+	note(command, control->command, at_ms);
+	if (control->command == CONTROL_UNPAUSE)
+		unpause(worker, control);
+	commands->news = true;
+	expire(worker);
+}
+
 void control_message(struct worker *worker, const struct bus_message *message)
 {
 	struct commands *commands = worker->commands;
 	struct arena arena = {0};
 	struct control control;
-	struct command *command;
 
 	if (!is_new(commands, worker->config.shards, message))
 		return;
 	/* What cannot be understood goes to the dead letters by the scheduler's hand. */
 	if (bytes_present(message->value) &&
-	    wire_decode_control(worker->config.wire, message->value, &arena, &control, NULL) == MR_OK &&
-	    concerns_attempts(control.command) && (command = find_or_add(commands, control.task_key, control.run_id))) {
-		worker->counters.commands++;
-		command->received_us = worker->now_us;
-		note(command, control.command, command_at_ms(message->headers, message->timestamp_ms));
-		if (control.command == CONTROL_UNPAUSE)
-			unpause(worker, &control);
-		commands->news = true;
-		expire(worker);
-	}
+	    wire_decode_control(worker->config.wire, message->value, &arena, &control, NULL) == MR_OK)
+		take_command(worker, &control, command_at_ms(message->headers, message->timestamp_ms));
 	arena_deinit(&arena);
 }
 
@@ -317,7 +350,7 @@ static void interrupt(struct worker *worker, struct job *job, const struct comma
 /* True where the task is to end. A command that names no run is for the run that there was: not for one that began later. */
 static bool is_ended_by(struct worker *worker, struct job *job, const struct command *command, bool names_run)
 {
-	int64_t began_ms = job->dispatch.republished ? job->scheduled_at_ms : job->dispatched_at_ms;
+	int64_t began_ms = began_at_ms(job);
 	bool terminated = command->terminate_at_ms != NEVER && (names_run || command->terminate_at_ms >= began_ms);
 	bool canceled = command->cancel_at_ms != NEVER && (names_run || command->cancel_at_ms >= began_ms);
 

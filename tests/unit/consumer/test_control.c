@@ -47,6 +47,23 @@ static void command(struct world *world, const char *name, const char *more, int
 	world_command(world, json, TASK_AT_MS + after_ms);
 }
 
+static void a_changed_retry_policy_decides_about_the_attempt_that_runs(void **state)
+{
+	struct world *world = *state;
+
+	run(world);
+	command(world, "UPDATE", ",\"run_id\":\"another\",\"options\":{\"retry_policy\":{\"maximum_attempts\":7}}", 5);
+	command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"maximum_attempts\":7}}", -5); /* before it began */
+	world_tick(world, 0);
+	assert_int_equal(world_worker(world)->all->policy.maximum_attempts, 0);
+	command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"maximum_attempts\":1}}", 5);
+	world_tick(world, 0);
+	world_expect(world, NULL);
+	world_fail(world, "k", "Boom", false);
+	world_settle(world);
+	world_expect(world, "finish k FAILED", "produce t.results k", NULL);
+}
+
 static void a_running_attempt_is_told_of_a_cancel_at_once(void **state)
 {
 	struct world *world = *state;
@@ -321,6 +338,7 @@ static void no_more_commands_are_kept_than_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_changed_retry_policy_decides_about_the_attempt_that_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_running_attempt_is_told_of_a_cancel_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_command_has_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_for_another_run_is_not_for_this_one, setup, teardown),
