@@ -23,6 +23,17 @@ bool delay_applies(const struct worker *worker, const struct job *job)
 	return due_at_ms(job) > worker_time_ms(worker);
 }
 
+/* Nothing is known of the task, or only what commands have said of it: that goes on with the WAITING record, unless it ends the
+ * task at once. */
+static bool may_wait(const struct job *job, const struct task_view *view)
+{
+	bool ends = view->cancel_requested || view->terminate_requested;
+
+	if (view->state != VIEW_MARKED)
+		return view->state == VIEW_NONE;
+	return !ends || (view->run_id.len > 0 && !bytes_equal(view->run_id, job->run_id));
+}
+
 static void viewed(void *ctx, enum mr_status status, const struct task_view *view)
 {
 	struct batch *batch = ctx;
@@ -35,7 +46,7 @@ static void viewed(void *ctx, enum mr_status status, const struct task_view *vie
 	} else if (status || !view->shard_ready) {
 		worker_job_state(job, JOB_WAITING);
 		worker_job_wake(worker, job, DELAY_RETRY_MS);
-	} else if (view->state == VIEW_NONE && !line_is_urgent(job)) {
+	} else if (may_wait(job, view) && !line_is_urgent(job)) {
 		journal_waiting(worker, job, due_at_ms(job));
 	} else {
 		job->delay_checked = true;

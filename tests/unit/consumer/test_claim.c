@@ -213,6 +213,16 @@ static void a_start_delay_does_not_hold_up_the_result_of_a_known_task(void **sta
 	world_expect(world, "view k", "claim k 1", "produce t.results k", NULL);
 }
 
+static void a_start_delay_holds_a_task_that_only_commands_have_named(void **state)
+{
+	struct world *world = *state;
+
+	world_view_gets(world, VIEW_MARKED);
+	world_record(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\",\"start_delay_ms\":3600000}");
+	world_settle(world);
+	world_expect(world, "view k", "produce t.journal k", NULL);
+}
+
 static void tasks_of_a_shard_that_is_not_ready_are_held_until_it_is(void **state)
 {
 	struct world *world = *state;
@@ -362,6 +372,7 @@ int main(void)
 		T(a_task_on_hold_is_journalled),
 		T(a_task_with_a_start_delay_waits_in_the_journal),
 		T(a_start_delay_does_not_hold_up_the_result_of_a_known_task),
+		T(a_start_delay_holds_a_task_that_only_commands_have_named),
 		T(tasks_of_a_shard_that_is_not_ready_are_held_until_it_is),
 		T(a_worker_that_was_declared_dead_ends),
 		T(claims_that_redis_refuses_are_repeated_after_a_pause),
