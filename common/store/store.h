@@ -195,7 +195,7 @@ enum finish_verdict {
 struct finish_answer {
 	enum finish_verdict verdict;
 	struct bytes replies; /* reply topics that further publications asked for: store_replies_next */
-	/* The journal has a COMMAND record of the task, which wants its tombstone; an outbox entry was kept for that. */
+	/* The journal has a COMMAND or HEARTBEAT record of the task, which wants its tombstone; an outbox entry was kept for that. */
 	bool commanded;
 };
 typedef void store_finish_fn(void *ctx, enum mr_status status, const struct finish_answer *answers, size_t n);

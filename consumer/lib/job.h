@@ -111,7 +111,7 @@ struct job {
 	enum result_status status;
 	int64_t closed_at_ms;
 	bool outbox;    /* the journal has a record of it: to be cleared after the result */
-	bool commanded; /* a COMMAND record too */
+	bool commanded; /* a COMMAND or HEARTBEAT record too */
 	bool finished;  /* Redis has the result */
 	struct bytes out_value;
 	struct headers out_headers;

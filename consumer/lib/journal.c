@@ -166,14 +166,20 @@ void journal_refused(struct worker *worker, struct job *job)
 	result_close(worker, job, &result);
 }
 
+/* Also where the command that ended it was heard here before the scheduler's record of it was applied. */
+static bool has_command(const struct job *job)
+{
+	return job->commanded || job->cancel_requested || job->paused || job->reset || job->terminated;
+}
+
 void journal_tombstone(struct worker *worker, struct job *job)
 {
 	struct bytes keys[3] = {job->key};
 	size_t n = 1;
 
-	if (heartbeat_was_journalled(job))
+	if (heartbeat_was_journalled(job) || job->commanded)
 		keys[n++] = heartbeat_key(job, &job->arena);
-	if (job->commanded)
+	if (has_command(job))
 		keys[n++] = arena_printf(&job->arena, "%.*s" JOURNAL_COMMAND_SUFFIX, BYTES_ARG(job->key));
 	struct delivery *delivery = deliver_prepare(job, n);
 

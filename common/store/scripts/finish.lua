@@ -6,7 +6,7 @@
 --       2 '' or one character a task: '1' = keep an outbox entry
 --       3.. two a task: the record R as this attempt's claim wrote it (the common case, compared as a whole), the record F
 -- Returns {now_ms, one letter a task, replies of each task with a capital letter...}:  k OK   K OK, there are replies
---   c C the same, the journal has a COMMAND record of the task: with the outbox   s STALE
+--   c C the same, the journal has a COMMAND or HEARTBEAT record of the task: with the outbox   s STALE
 -- OK where the state is R of this token, or older than the token by (epoch, attempt, phase), or lost, or F of this very
 -- end. The nonce of R is the claim's, that of F the end's: they differ where another than the holder of the claim ends it.
 --@include _time.lua
@@ -30,9 +30,10 @@ local function is_stale(f, mine, holder)
 	return order > 0 or (order == 0 and f[1] == 'R' and f[5] ~= holder)
 end
 
+-- Heartbeats may have been told by a command, too.
 local function is_commanded(key, f)
 	local shard, name = shard_of(key)
-	return has_flag(flags_of(f), 'e') and redis.call('EXISTS', shard .. 'c:' .. name) == 1
+	return has_flag(flags_of(f), 'e') and redis.call('EXISTS', shard .. 'c:' .. name, shard .. 'y:' .. name) > 0
 end
 
 -- Returns verdict, replies, and the record F to write with whether it needs the outbox.
