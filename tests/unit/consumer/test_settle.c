@@ -96,8 +96,8 @@ static void what_commands_have_left_in_the_journal_goes_with_the_result(void **s
 	world_finishes_find_commands(world);
 	world_complete(world, "k", "1");
 	world_settle(world);
-	world_expect(world, "finish k COMPLETED", "produce t.results k", "tombstone t.journal k", "tombstone t.journal k/c",
-		     "published k", NULL);
+	world_expect(world, "finish k COMPLETED", "produce t.results k", "tombstone t.journal k", "tombstone t.journal k/h",
+		     "tombstone t.journal k/c", "published k", NULL);
 	assert_int_equal(world_worker(world)->n_jobs, 0);
 }
 
