@@ -176,7 +176,8 @@ def test_a_command_for_another_run_does_nothing(world):
     for command in ("CANCEL", "TERMINATE", "RESET", "PAUSE"):
         world.kafka.control(command, "runs", run_id="first", request_id=f"old-{command}")
     eventually(lambda: len(world.kafka.results().of("runs")) == 2, 10, "the second run has ended")
-    assert [(run["run_id"], run["status"]) for run in world.kafka.results().of("runs")] == [("first", "COMPLETED"), ("second", "COMPLETED")]
+    runs = [(run["run_id"], run["status"]) for run in world.kafka.results().of("runs")]
+    assert runs == [("first", "COMPLETED"), ("second", "COMPLETED")]
     assert world.exec_log.attempts("runs") == [1, 1]
     assert not [line for line in world.exec_log.lines() if line["key"] == "runs" and line["event"].startswith("told")]
 
