@@ -355,6 +355,8 @@ static void tell_beat(struct executor_process *self, size_t cell, event_fn *even
 		return;
 	read_beat(self, cell, &self->arena, &count, &e.details);
 	if (count != self->flights[cell].beats_told) {
+		/* It may have started and beaten since the starts were told. */
+		tell_started(self, cell, event, ctx);
 		self->flights[cell].beats_told = count;
 		event(ctx, &e);
 	}

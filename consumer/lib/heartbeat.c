@@ -49,10 +49,10 @@ static void send(struct worker *worker, struct job *job, const struct executor_b
 	park->beats_journalled = job->journalled = true;
 }
 
-/* False where there is none, or no news since the last one that was told; the executor tells of the next one then. */
-static bool look(struct worker *worker, struct job *job, struct executor_beat *ret)
+/* False where there is none, or no news since the last one that was told; `tell_next`: the executor tells of the next one. */
+static bool look(struct worker *worker, struct job *job, bool tell_next, struct executor_beat *ret)
 {
-	if (!executor_beat(worker->config.executor, job->handle, true, ret) || ret->count == 0)
+	if (!executor_beat(worker->config.executor, job->handle, tell_next, ret) || ret->count == 0)
 		return false;
 	if (ret->at_mono_us > job->beat_mono_us)
 		job->beat_mono_us = ret->at_mono_us;
@@ -63,15 +63,16 @@ void heartbeat_rung(struct worker *worker, struct job *job)
 {
 	struct executor_beat beat;
 
-	if (job->state != JOB_RUNNING || !look(worker, job, &beat))
+	/* Not of the next one: until the interval is over nobody needs to know, and then the timer looks. */
+	if (job->state != JOB_RUNNING || !look(worker, job, false, &beat))
 		return;
 	if (!job->park) {
-		/* The STARTED record has its details. */
+		/* The STARTED record has its details, which are borrowed no longer when it was made. */
 		park_begin(worker, job);
-		if (job->park->refused)
-			send(worker, job, &beat);
-		else
+		if (!job->park->refused)
 			told(worker, job, beat.count);
+		else if (look(worker, job, false, &beat))
+			send(worker, job, &beat);
 	} else if (job->park->quiet || worker->now_us >= job->park->beat_at_us) {
 		send(worker, job, &beat);
 	}
@@ -88,7 +89,7 @@ void heartbeat_woken(struct worker *worker, struct job *job)
 
 	if (worker->now_us < heartbeat_next_us(job))
 		return;
-	if (look(worker, job, &beat))
+	if (look(worker, job, true, &beat))
 		send(worker, job, &beat);
 	else
 		job->park->quiet = true;

@@ -156,6 +156,11 @@ void world_beat(struct world *world, const char *key, const char *details)
 		(struct executor_event){.kind = EXECUTOR_HEARTBEAT, .handle = attempt->handle, .details = attempt->beat.details};
 }
 
+bool world_tells(const struct world *world)
+{
+	return world->executor.n_events > 0;
+}
+
 void world_end(struct world *world, const char *key, const struct outcome *outcome)
 {
 	struct fake_attempt *attempt = by_key(world, key);

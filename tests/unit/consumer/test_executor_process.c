@@ -142,6 +142,33 @@ static void what_an_attempt_that_was_told_to_stop_has_started_ends_with_it(void 
 	rig_deinit(&rig);
 }
 
+static bool has_beaten(void *cell)
+{
+	return atomic_load(&((struct cell *)cell)->beats) > 0;
+}
+
+/* It may start and beat after the loop has looked for starts, and before it looks for heartbeats. */
+static void a_start_is_told_before_the_first_heartbeat(void **state)
+{
+	struct rig rig;
+	size_t i, cell;
+
+	(void)state;
+	begin(&rig);
+	rig_start(&rig);
+	i = rig_push(&rig, "breed_and_wait", "1");
+	cell = (size_t)ledger_get(pool_ledger(rig.pool), rig.attempts[i].handle)->cell;
+	assert_true(rig_eventually(has_beaten, &rig.pool->cells[cell]));
+	bit_clear(rig.pool->shared->started, cell);
+	while (!rig.attempts[i].beats)
+		rig_poll(&rig, 1000);
+	assert_int_equal(rig.attempts[i].started, 1);
+	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_TIMED_OUT);
+	rig_wait(&rig, i);
+	assert_int_equal(rig.attempts[i].started, 1);
+	rig_deinit(&rig);
+}
+
 static void a_kill_ends_a_grandchild_in_a_session_of_its_own(void **state)
 {
 	const struct rig_attempt *a;
@@ -305,6 +332,7 @@ int main(void)
 #define XX(name) cmocka_unit_test(name),
 	const struct CMUnitTest tests[] = {
 		EXECUTOR_RULES(XX) cmocka_unit_test(a_crash_costs_one_attempt_and_names_the_signal),
+		cmocka_unit_test(a_start_is_told_before_the_first_heartbeat),
 		cmocka_unit_test(a_kill_ends_a_grandchild_in_a_session_of_its_own),
 		cmocka_unit_test(what_an_attempt_that_was_told_to_stop_has_started_ends_with_it),
 		cmocka_unit_test(many_crashes_among_many_attempts_touch_nothing_else),
