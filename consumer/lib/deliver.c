@@ -146,6 +146,9 @@ static bool send_one(struct worker *worker, struct delivery *delivery)
 
 void deliver_send(struct worker *worker, struct job *job)
 {
+	/* Two records on their way may change places, and the end of an attempt must not be followed by its start. */
+	if (job->state == JOB_JOURNALLING && park_is_sending(job))
+		return;
 	for (size_t i = 0; i < job->n_deliveries; i++)
 		if (job->deliveries[i].state == DELIVERY_UNSENT && !send_one(worker, &job->deliveries[i]))
 			return;

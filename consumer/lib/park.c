@@ -28,9 +28,14 @@ static struct park *park_of(struct worker *worker, struct job *job)
 	return job->park;
 }
 
+bool park_is_sending(const struct job *job)
+{
+	return job->park && job->park->started.state == DELIVERY_SENT;
+}
+
 bool park_holds(const struct job *job)
 {
-	return job->park && (job->park->started.state == DELIVERY_SENT || job->park->beat.state == DELIVERY_SENT);
+	return park_is_sending(job) || (job->park && job->park->beat.state == DELIVERY_SENT);
 }
 
 static void send_later(struct worker *worker, struct park *park)
@@ -106,7 +111,11 @@ void park_reported(struct worker *worker, struct job *job, enum mr_status status
 {
 	assert(job->park->started.state == DELIVERY_SENT);
 	job->park->started.state = status == MR_OK ? DELIVERY_DONE : DELIVERY_UNSENT;
-	if (linger(worker, job) || job->state != JOB_RUNNING)
+	if (linger(worker, job))
+		return;
+	if (job->state == JOB_JOURNALLING)
+		deliver_send(worker, job);
+	if (job->state != JOB_RUNNING)
 		return;
 	if (status == MR_OK)
 		settle_job(worker, job);

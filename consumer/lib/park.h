@@ -32,6 +32,8 @@ int64_t park_next_us(const struct worker *worker, const struct job *job);
 void park_woken(struct worker *worker, struct job *job);
 /* A record of a running attempt was written, or was not; the job may be gone when this returns. */
 void park_reported(struct worker *worker, struct job *job, enum mr_status status);
+/* True while the STARTED record is on its way; what is journalled of the attempt's end waits for it. */
+bool park_is_sending(const struct job *job);
 /* True while the bus still has a record of it, which names the job. */
 bool park_holds(const struct job *job);
 

@@ -138,6 +138,27 @@ static void after_a_quiet_interval_the_next_heartbeat_is_journalled_at_once(void
 	assert_last_details(world, JOURNAL_HEARTBEAT, "3");
 }
 
+static void within_an_interval_the_executor_tells_of_none(void **state)
+{
+	struct world *world = *state;
+
+	run(world, watched);
+	beat(world, "1");
+	world_ack(world, MR_OK);
+	for (int i = 0; i < 5; i++) {
+		world_beat(world, "k", "more");
+		assert_false(world_tells(world));
+		world_tick(world, 10);
+	}
+	world_tick(world, 750);
+	/* The one that ends a quiet time is asked for before it is known that the time was quiet. */
+	world_beat(world, "k", "and more");
+	assert_true(world_tells(world));
+	world_tick(world, 10);
+	world_beat(world, "k", "and more");
+	assert_false(world_tells(world));
+}
+
 static void a_heartbeat_that_kafka_did_not_take_is_followed_by_the_latest(void **state)
 {
 	struct world *world = *state;
@@ -165,6 +186,7 @@ static void the_next_attempt_gets_the_last_details(void **state)
 	beat(world, "2");
 	world_fail(world, "k", "Oops", false);
 	world_tick(world, 0);
+	world_ack(world, MR_OK);
 	assert_last_details(world, JOURNAL_BACKOFF, "2");
 	world_settle(world);
 	assert_int_equal(world_worker(world)->n_jobs, 0);
@@ -302,6 +324,7 @@ int main(void)
 		RULE(the_first_heartbeat_parks_the_attempt_with_its_details),
 		RULE(of_the_heartbeats_of_an_interval_the_latest_is_journalled),
 		RULE(after_a_quiet_interval_the_next_heartbeat_is_journalled_at_once),
+		RULE(within_an_interval_the_executor_tells_of_none),
 		RULE(a_heartbeat_that_kafka_did_not_take_is_followed_by_the_latest),
 		RULE(the_next_attempt_gets_the_last_details),
 		RULE(a_result_closes_the_key_of_the_heartbeats_too),

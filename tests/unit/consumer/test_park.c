@@ -236,7 +236,8 @@ static void a_pending_attempt_is_journalled_without_a_worker_and_leaves(void **s
 	world_expect(world, "commit 0:1", NULL);
 }
 
-static void a_pending_attempt_that_was_parked_before_is_journalled_again(void **state)
+/* In the other order the attempt would belong to a worker that has forgotten it. */
+static void a_pending_attempt_is_journalled_when_its_start_is(void **state)
 {
 	struct world *world = *state;
 	struct outcome outcome = {.kind = OUTCOME_PENDING};
@@ -246,7 +247,9 @@ static void a_pending_attempt_that_was_parked_before_is_journalled_again(void **
 	world_tick(world, 1000);
 	world_end(world, "k", &outcome);
 	world_tick(world, 0);
-	world_expect(world, "produce t.journal k", "produce t.journal k", NULL);
+	world_expect(world, "produce t.journal k", NULL);
+	world_ack(world, MR_OK);
+	world_expect(world, "produce t.journal k", NULL);
 	d = last_record(world);
 	assert_int_equal(d.record.worker.len, 0);
 	decoded_deinit(&d);
@@ -254,6 +257,24 @@ static void a_pending_attempt_that_was_parked_before_is_journalled_again(void **
 	assert_int_equal(world_worker(world)->n_jobs, 0);
 	world_tick(world, 200);
 	world_expect(world, "commit 0:1", NULL);
+}
+
+static void what_follows_an_attempt_is_journalled_also_where_its_start_is_not(void **state)
+{
+	struct world *world = *state;
+	struct decoded d;
+
+	world_tick(world, 1000);
+	world_fail(world, "k", "Oops", false);
+	world_tick(world, 0);
+	world_expect(world, "produce t.journal k", NULL);
+	world_ack(world, MR_EKAFKA);
+	world_expect(world, "produce t.journal k", NULL);
+	d = last_record(world);
+	assert_int_equal(d.record.kind, JOURNAL_BACKOFF);
+	decoded_deinit(&d);
+	world_settle(world);
+	assert_int_equal(world_worker(world)->n_jobs, 0);
 }
 
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -271,7 +292,8 @@ int main(void)
 		RULE(what_runs_is_parked_when_its_partition_leaves_and_committed_with_it),
 		RULE(what_is_not_acknowledged_in_time_stays_uncommitted_when_its_partition_leaves),
 		RULE(a_pending_attempt_is_journalled_without_a_worker_and_leaves),
-		RULE(a_pending_attempt_that_was_parked_before_is_journalled_again),
+		RULE(a_pending_attempt_is_journalled_when_its_start_is),
+		RULE(what_follows_an_attempt_is_journalled_also_where_its_start_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,8 @@ int64_t world_record_attempt(struct world *world, int32_t partition, const char 
 			     int attempt);
 int64_t world_record_hops(struct world *world, int32_t partition, const char *json, const char *key, const char *run, int attempt,
 			  int hops);
+/* One more header for the record that was written last; the value is copied. */
+void world_record_header(struct world *world, const char *name, struct bytes value);
 /* A command, written at this time by Kafka's clock (task records are written at 1000000). */
 void world_command(struct world *world, const char *json, int64_t at_ms);
 /* One that was given earlier, in another partition. */
@@ -76,6 +78,8 @@ void world_refuse(struct world *world);
 void world_start(struct world *world, const char *key);
 /* Details are kept by pointer; NULL: a beat without. */
 void world_beat(struct world *world, const char *key, const char *details);
+/* Whether the executor has something to tell. */
+bool world_tells(const struct world *world);
 void world_complete(struct world *world, const char *key, const char *json);
 void world_fail(struct world *world, const char *key, const char *type, bool non_retryable);
 void world_end(struct world *world, const char *key, const struct outcome *outcome);
