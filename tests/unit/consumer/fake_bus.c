@@ -315,6 +315,18 @@ int64_t world_record_hops(struct world *world, int32_t partition, const char *js
 	return offset;
 }
 
+void world_record_header(struct world *world, const char *name, struct bytes value)
+{
+	struct fake_message *m = world->bus.tail;
+	struct headers *headers = &m->message.headers;
+	struct header *items = arena_alloc(&m->arena, (headers->len + 1) * sizeof(items[0]));
+
+	if (headers->len)
+		memcpy(items, headers->items, headers->len * sizeof(items[0]));
+	items[headers->len] = (struct header){bytes_of(name), arena_copy(&m->arena, value)};
+	*headers = (struct headers){items, headers->len + 1};
+}
+
 /* The oldest first, as Kafka does. */
 static struct fake_record *oldest_open(struct fake_bus *b)
 {

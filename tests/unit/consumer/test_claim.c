@@ -185,6 +185,35 @@ static void a_task_on_hold_is_journalled(void **state)
 	world_expect(world, "commit 0:1", NULL);
 }
 
+static void the_record_of_a_task_on_hold_keeps_what_former_attempts_left(void **state)
+{
+	struct world *world = *state;
+	struct attempt_failure failure = {.attempt = 1, .started_at_ms = 5, .failed_at_ms = 6};
+	struct journal_record record;
+	struct arena arena = {0};
+	struct buf history = {0};
+	struct wire *wire;
+
+	assert_int_equal(wire_new(&wire, NULL), MR_OK);
+	failure_init(&failure.failure);
+	failure.failure.type = BYTES_LIT("Oops");
+	wire_encode_history(wire, &failure, 1, &history);
+	world_claims_get(world, CLAIM_HOLD);
+	world_record_attempt(world, 0, task, "k", "r1", 2);
+	world_record_header(world, HEADER_HISTORY, buf_bytes(&history));
+	world_record_header(world, HEADER_HEARTBEAT, BYTES_LIT("half"));
+	world_settle(world);
+	assert_int_equal(wire_decode_journal(wire, world_value_bytes(world, "t.journal"), &arena, &record, NULL), MR_OK);
+	assert_int_equal(record.kind, JOURNAL_WAITING);
+	assert_int_equal(record.attempt, 2);
+	assert_true(bytes_is(record.heartbeat_details.data, "half"));
+	assert_int_equal(record.n_failures, 1);
+	assert_true(bytes_is(record.failures[0].failure.type, "Oops"));
+	buf_deinit(&history);
+	arena_deinit(&arena);
+	wire_free(wire);
+}
+
 static void a_task_with_a_start_delay_waits_in_the_journal(void **state)
 {
 	struct world *world = *state;
@@ -370,6 +399,7 @@ int main(void)
 		T(a_canceled_task_ends_without_running),
 		T(a_rejected_publication_is_answered_alone),
 		T(a_task_on_hold_is_journalled),
+		T(the_record_of_a_task_on_hold_keeps_what_former_attempts_left),
 		T(a_task_with_a_start_delay_waits_in_the_journal),
 		T(a_start_delay_does_not_hold_up_the_result_of_a_known_task),
 		T(a_start_delay_holds_a_task_that_only_commands_have_named),
