@@ -107,6 +107,7 @@ static void send(struct worker *worker, struct job *job, int32_t partition)
 	struct delivery *delivery;
 
 	worker_job_state(job, JOB_FORWARDING);
+	pace_next(worker, job->kind);
 	delivery = deliver_prepare(job, 1);
 	delivery->topic = job->lane->topic;
 	delivery->partition = partition;

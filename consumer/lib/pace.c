@@ -126,21 +126,24 @@ void pace_started(struct worker *worker, struct job *job)
 		worker->ahead_slow--;
 }
 
-void pace_left(struct worker *worker, struct job *job)
+void pace_next(struct worker *worker, struct kind *kind)
 {
-	struct kind *kind = job->kind;
-	struct job *next;
+	struct job *next = line_head(&kind->waiting);
 
-	if (!job->entered)
-		return;
-	assert(kind->entered > 0);
-	job->entered = false;
-	kind->entered--;
-	next = line_head(&kind->waiting);
-	if (!next)
+	if (!next || kind->entered >= kind->limit)
 		return;
 	job_list_remove(next);
 	line_push_front(&worker->fresh, next);
+}
+
+void pace_left(struct worker *worker, struct job *job)
+{
+	if (!job->entered)
+		return;
+	assert(job->kind->entered > 0);
+	job->entered = false;
+	job->kind->entered--;
+	pace_next(worker, job->kind);
 }
 
 void pace_wait(struct job *job)

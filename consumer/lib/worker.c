@@ -295,6 +295,8 @@ void worker_job_free(struct worker *worker, struct job *job)
 	struct arena arena = job->arena;
 
 	job_list_remove(job);
+	if (job->state == JOB_FRESH)
+		pace_next(worker, job->kind);
 	timers_clear(&worker->timers, &job->timer);
 	pace_started(worker, job);
 	pace_left(worker, job);

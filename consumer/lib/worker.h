@@ -230,6 +230,8 @@ void pace_wait(struct job *job);
 struct line *pace_waiting(struct worker *worker, size_t *it, size_t *ret_limit);
 /* Not ahead any more: it started, or goes back. */
 void pace_started(struct worker *worker, struct job *job);
+/* One of the type may be claimed that waits for its limit: another one has ended, or has gone without a claim. */
+void pace_next(struct worker *worker, struct kind *kind);
 /* It does not count for its type any more. */
 void pace_left(struct worker *worker, struct job *job);
 void pace_measured(struct job *job, int64_t run_us);

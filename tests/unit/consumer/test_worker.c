@@ -380,6 +380,32 @@ static void a_type_at_its_limit_does_not_hold_up_the_others(void **state)
 	world_free(world);
 }
 
+static void what_leaves_without_a_claim_lets_the_next_of_its_type_pass(void **state)
+{
+	struct world_options options = {.limit = 1, .slots = 4};
+	struct world *world = world_new(&options);
+
+	(void)state;
+	world_assign(world, 0);
+	world_assign(world, 1);
+	world_settle(world);
+	world_record(world, 0, "{\"activity_type\":\"limited\",\"activity_id\":\"l0\"}");
+	world_record(world, 1, "{\"activity_type\":\"limited\",\"activity_id\":\"l1\"}");
+	world_record(world, 0, "{\"activity_type\":\"limited\",\"activity_id\":\"l2\"}");
+	world_settle(world);
+	/* l1 is next, and the claims of others are still under way when its partition leaves. */
+	world_record(world, 0, "{\"activity_type\":\"a\",\"activity_id\":\"k\"}");
+	world_tick(world, 0);
+	world_complete(world, "l0", "1");
+	world_tick(world, 0);
+	world_revoke(world, 1);
+	world_forget(world);
+	world_answer(world);
+	world_tick(world, 0);
+	world_expect(world, "produce t.results l0", "push k 1", "claim l2 1", NULL);
+	world_free(world);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -404,6 +430,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_stays_in_kafka),
 		cmocka_unit_test(bytes_in_hand_are_bounded),
 		cmocka_unit_test(a_type_at_its_limit_does_not_hold_up_the_others),
+		cmocka_unit_test(what_leaves_without_a_claim_lets_the_next_of_its_type_pass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
