@@ -31,7 +31,8 @@ struct run {
 	size_t in_done;
 	struct buf stdout_data, stderr_tail, beat_line;
 	bool beat_too_long;
-	bool cancelled;
+	bool cancelled; /* it was told to stop */
+	bool must_end;  /* and not only asked */
 	int cancel_fd;
 	int64_t kill_at_us; /* INT64_MAX: not yet */
 	struct pids spared; /* children of this process before */
@@ -199,16 +200,19 @@ static int start(struct run *run)
 
 /* ---- run ---- */
 
+/* Who goes on after a pause or a reset, which only ask, is told again of what has to be heeded. */
 static void look_for_cancel(struct run *run)
 {
 	const struct context_host *host = run->attempt->host;
 	enum cancel_reason reason = host->cancel_reason(host->ctx);
+	bool asks = reason == CANCEL_PAUSED || reason == CANCEL_RESET;
 
-	if (run->cancelled || reason == CANCEL_NONE)
+	if (run->must_end || reason == CANCEL_NONE || (run->cancelled && asks))
 		return;
 	run->cancelled = true;
 	run->cancel_fd = -1;
-	if (reason != CANCEL_PAUSED && reason != CANCEL_RESET)
+	run->must_end = !asks;
+	if (run->must_end)
 		run->kill_at_us = clock_mono_us() + run->attempt->limits->grace_ms * 1000;
 	kill_group(run, SIGTERM);
 }
@@ -226,7 +230,7 @@ static int wait_ms(const struct run *run)
 	int64_t left_us;
 
 	if (run->kill_at_us == INT64_MAX)
-		return run->cancelled || run->cancel_fd >= 0 ? -1 : CANCEL_LOOK_MS;
+		return run->must_end || run->cancel_fd >= 0 ? -1 : CANCEL_LOOK_MS;
 	left_us = run->kill_at_us - clock_mono_us();
 	return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000 > 60000 ? 60000 : (left_us + 999) / 1000);
 }

@@ -319,6 +319,26 @@ static void who_ignores_sigterm_is_killed_after_the_grace_period(void **state)
 	rig_deinit(&rig);
 }
 
+static void a_cancel_is_told_to_who_went_on_after_a_pause(void **state)
+{
+	const struct rig_attempt *a;
+	struct rig rig;
+	size_t i;
+
+	(void)state;
+	i = start_and_cancel(&rig,
+			     "n=0; trap 'n=$((n+1)); echo >&3' TERM; echo >&3; "
+			     "while [ $n -lt 2 ]; do sleep 0.02; done; echo $n",
+			     CANCEL_PAUSED);
+	while (rig.attempts[i].beats < 2)
+		rig_poll(&rig, 1000);
+	executor_cancel(rig.executor, rig.attempts[i].handle, CANCEL_REQUESTED);
+	a = rig_wait(&rig, i);
+	assert_int_equal(a->kind, OUTCOME_COMPLETED);
+	assert_string_equal(a->result, "2");
+	rig_deinit(&rig);
+}
+
 static bool has_no_process(void *text)
 {
 	return rig_process_is_gone((void *)(intptr_t)atoi(text));
@@ -435,6 +455,7 @@ int main(void)
 		cmocka_unit_test(too_much_output_fails_at_once),
 		cmocka_unit_test(after_a_cancel_exit_0_is_completed_100_failed_and_else_canceled),
 		cmocka_unit_test(who_ignores_sigterm_is_killed_after_the_grace_period),
+		cmocka_unit_test(a_cancel_is_told_to_who_went_on_after_a_pause),
 		cmocka_unit_test(what_a_program_leaves_behind_is_killed),
 		cmocka_unit_test(a_kill_ends_the_whole_tree_a_setsid_child_included),
 		cmocka_unit_test(a_program_that_is_gone_fails_with_exec_failed),
