@@ -373,7 +373,11 @@ static enum mr_status read_all(struct reading *reading, struct mr_error *err)
 		turn(reading);
 		take(reading);
 	}
-	return MR_OK;
+	if (is_read(reading) || reading->finds->cut)
+		return MR_OK;
+	/* Who is asked and answers has nothing more to give; else it may have, and a part is not the whole. */
+	reading->answered = false;
+	return answer_of(reading, bus_query_ends(reading->bus, reading->from, reading->n), "the rest of its topics", err);
 }
 
 static enum mr_status run(struct reading *reading, struct mr_error *err)
