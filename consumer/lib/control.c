@@ -277,14 +277,15 @@ static int64_t began_at_ms(const struct job *job)
 	return job->dispatch.republished ? job->scheduled_at_ms : job->dispatched_at_ms;
 }
 
-/* What follows a running attempt is decided by the retry policy as it is then; its timeouts it has from its start. */
+/* What follows an attempt is decided by the retry policy as it is then, also where the attempt was about to start and its claim may
+ * be granted before Redis knows of the change; its timeouts it has from its start. */
 static void update(struct worker *worker, const struct control *control, int64_t at_ms)
 {
 	for (struct job *job = worker->all; job; job = job->all_next) {
 		struct task changed = job->task;
-		bool started = job->state == JOB_QUEUED || job->state == JOB_RUNNING;
+		bool has_ended = job->state < JOB_FRESH || job->state > JOB_RUNNING;
 
-		if (!started || !bytes_equal(job->key, control->task_key))
+		if (has_ended || !bytes_equal(job->key, control->task_key))
 			continue;
 		if (control->run_id.len ? !bytes_equal(job->run_id, control->run_id) : at_ms < began_at_ms(job))
 			continue;

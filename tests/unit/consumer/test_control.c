@@ -64,6 +64,22 @@ static void a_changed_retry_policy_decides_about_the_attempt_that_runs(void **st
 	world_expect(world, "finish k FAILED", "produce t.results k", NULL);
 }
 
+static void a_changed_policy_is_met_by_an_attempt_whose_claim_is_under_way(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 0, task);
+	world_tick(world, 0);
+	world_expect(world, "claim k 1", NULL);
+	command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"maximum_attempts\":1}}", 5);
+	world_tick(world, 0);
+	world_settle(world);
+	world_fail(world, "k", "Boom", false);
+	world_forget(world);
+	world_settle(world);
+	world_expect(world, "finish k FAILED", "produce t.results k", NULL);
+}
+
 static void a_running_attempt_is_told_of_a_cancel_at_once(void **state)
 {
 	struct world *world = *state;
@@ -339,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_changed_retry_policy_decides_about_the_attempt_that_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_changed_policy_is_met_by_an_attempt_whose_claim_is_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_running_attempt_is_told_of_a_cancel_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_command_has_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_for_another_run_is_not_for_this_one, setup, teardown),
