@@ -21,12 +21,15 @@
 #define CONTROL_TAKE 64
 #define CONTROL_NAME_BYTES (TASK_KEY_MAX_BYTES + 1 + TASK_RUN_MAX_BYTES)
 #define NEVER INT64_MIN
+#define CONTROL_REQUESTS 4 /* remembered of a task, so that a repetition does nothing */
 
 /* When what was asked of a task, by Kafka's clock. */
 struct command {
 	struct command *older, *newer;
 	int64_t received_us;
 	int64_t cancel_at_ms, terminate_at_ms, pause_at_ms, reset_at_ms; /* NEVER: not asked */
+	uint64_t requests[CONTROL_REQUESTS];                             /* hashes of the last request ids, 0: none */
+	size_t n_requests;
 	size_t name_len;
 	char name[]; /* task key, TAB, the run that is meant or nothing */
 };
@@ -250,13 +253,29 @@ static void note(struct command *command, enum control_command what, int64_t at_
 
 static void forget_pause(struct command *command)
 {
-	if (command)
-		command->pause_at_ms = NEVER;
+	command->pause_at_ms = NEVER;
+}
+
+/* Whatever run the pause named, and whichever this names. */
+static void forget_pauses(struct commands *commands, const struct control *control)
+{
+	const size_t key_len = control->task_key.len;
+
+	for (struct command *command = commands->oldest; command; command = command->newer) {
+		struct bytes run = {command->name + key_len + 1, command->name_len - key_len - 1};
+
+		if (command->name_len <= key_len || command->name[key_len] != '\t' ||
+		    memcmp(command->name, control->task_key.data, key_len) != 0)
+			continue;
+		if (run.len == 0 || control->run_id.len == 0 || bytes_equal(run, control->run_id))
+			forget_pause(command);
+	}
 }
 
 /* A pause that was taken back before the attempt started. */
 static void unpause(struct worker *worker, const struct control *control)
 {
+	forget_pauses(worker->commands, control);
 	for (struct job *job = worker->all; job; job = job->all_next) {
 		bool started = job->state == JOB_QUEUED || job->state == JOB_RUNNING;
 
@@ -264,8 +283,6 @@ static void unpause(struct worker *worker, const struct control *control)
 			continue;
 		if (control->run_id.len && !bytes_equal(job->run_id, control->run_id))
 			continue;
-		forget_pause(find(worker->commands, job->key, job->run_id));
-		forget_pause(find(worker->commands, job->key, BYTES_NONE));
 		job->paused = false;
 		job->told &= ~(1u << CANCEL_PAUSED);
 	}
@@ -306,6 +323,44 @@ static bool is_new(struct commands *commands, int shards, const struct bus_messa
 	return true;
 }
 
+static bool is_repeated(struct command *command, struct bytes request_id)
+{
+	uint64_t hash = request_id.len ? bytes_hash(request_id) : 0;
+
+	if (!hash)
+		return false;
+	for (size_t i = 0; i < CONTROL_REQUESTS; i++)
+		if (command->requests[i] == hash)
+			return true;
+	command->requests[command->n_requests++ % CONTROL_REQUESTS] = hash;
+	return false;
+}
+
+static void carry_out_at_once(struct worker *worker, struct job *job, enum control_command command)
+{
+	if (command == CONTROL_CANCEL)
+		execute_tell(worker, job, CANCEL_REQUESTED);
+	else if (command == CONTROL_TERMINATE)
+		execute_terminate(worker, job);
+	else if (command == CONTROL_PAUSE)
+		execute_tell(worker, job, CANCEL_PAUSED);
+	else if (command == CONTROL_RESET)
+		execute_tell(worker, job, CANCEL_RESET);
+}
+
+/* By token: for that attempt, which is in hand or over, and for no later one. */
+static void tell_attempt(struct worker *worker, const struct control *control)
+{
+	struct job *next;
+
+	for (struct job *job = worker->all; job; job = next) {
+		next = job->all_next;
+		if ((job->state == JOB_READY || job->state == JOB_QUEUED || job->state == JOB_RUNNING) &&
+		    bytes_equal(job->nonce, control->token) && bytes_equal(job->key, control->task_key))
+			carry_out_at_once(worker, job, control->command);
+	}
+}
+
 static void take_command(struct worker *worker, const struct control *control, int64_t at_ms)
 {
 	struct commands *commands = worker->commands;
@@ -313,7 +368,15 @@ static void take_command(struct worker *worker, const struct control *control, i
 
 	if (control->command == CONTROL_UPDATE)
 		update(worker, control, at_ms);
-	if (!concerns_attempts(control->command) || !(command = find_or_add(commands, control->task_key, control->run_id)))
+	if (!concerns_attempts(control->command))
+		return;
+	if (bytes_present(control->token)) {
+		worker->counters.commands++;
+		tell_attempt(worker, control);
+		return;
+	}
+	command = find_or_add(commands, control->task_key, control->run_id);
+	if (!command || is_repeated(command, control->request_id))
 		return;
 	worker->counters.commands++;
 	command->received_us = worker->now_us;

@@ -122,6 +122,48 @@ static void a_command_for_another_run_is_not_for_this_one(void **state)
 	world_expect(world, "cancel k REQUESTED", NULL);
 }
 
+static void a_cancel_by_token_is_for_that_attempt_alone(void **state)
+{
+	struct world *world = *state;
+	char more[64];
+	struct job *job;
+
+	run(world);
+	job = world_worker(world)->all;
+	command(world, "CANCEL", ",\"token\":\"of an attempt before\"", 5);
+	world_tick(world, 0);
+	world_expect(world, NULL);
+	snprintf(more, sizeof(more), ",\"token\":\"%.*s\"", (int)job->nonce.len, job->nonce.data);
+	command(world, "CANCEL", more, 6);
+	world_tick(world, 0);
+	world_expect(world, "cancel k REQUESTED", NULL);
+}
+
+static void a_repeated_request_does_nothing(void **state)
+{
+	struct world *world = *state;
+
+	command(world, "PAUSE", ",\"request_id\":\"q1\"", 5);
+	command(world, "UNPAUSE", ",\"request_id\":\"q2\"", 6);
+	command(world, "PAUSE", ",\"request_id\":\"q1\"", 7);
+	world_tick(world, 0);
+	run(world);
+	world_expect(world, NULL);
+}
+
+static void a_pause_is_taken_back_whatever_run_either_names(void **state)
+{
+	struct world *world = *state;
+
+	command(world, "PAUSE", "", 5);
+	command(world, "UNPAUSE", ",\"run_id\":\"r1\"", 6);
+	command(world, "PAUSE", ",\"run_id\":\"r1\"", 7);
+	command(world, "UNPAUSE", "", 8);
+	world_tick(world, 0);
+	run(world);
+	world_expect(world, NULL);
+}
+
 static void a_command_that_names_no_run_is_not_for_one_that_began_later(void **state)
 {
 	struct world *world = *state;
@@ -359,6 +401,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_running_attempt_is_told_of_a_cancel_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_command_has_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_for_another_run_is_not_for_this_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cancel_by_token_is_for_that_attempt_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_repeated_request_does_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pause_is_taken_back_whatever_run_either_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_that_names_no_run_is_not_for_one_that_began_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_that_is_passed_on_late_is_not_for_one_that_began_later, setup,
 						teardown),
