@@ -11,6 +11,7 @@ PROGRAMS = [
     ["millrace-scheduler"],
     *(["millrace", command] for command in ("setup", "submit", "execute", "result", "describe", "list")),
     *(["millrace", command] for command in ("cancel", "terminate", "pause", "unpause", "reset", "update", "complete", "fail", "heartbeat")),
+    *(["millrace", "dead", command] for command in ("list", "show", "replay")),
     ["millrace", "dev"],
 ]
 

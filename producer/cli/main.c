@@ -28,6 +28,7 @@ static const struct command {
 	{"complete", command_complete, "end a task with a result, from outside"},
 	{"fail", command_fail, "end an attempt as failed, from outside"},
 	{"heartbeat", command_heartbeat, "tell that an attempt lives, from outside"},
+	{"dead", command_dead, "list, show and replay what could not be understood"},
 	{"dev", command_dev, "run everything on this machine, to try it out"},
 	{"version", command_version, "print the version"},
 };
