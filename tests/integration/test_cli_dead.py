@@ -187,6 +187,8 @@ def test_all_sends_those_that_fit_and_were_never_replayed(world):
 
 
 def test_a_command_that_could_not_be_read_is_replayed_to_control(world):
+    world.kafka.publish("default", {"activity_type": "noop", "activity_id": "c1", "start_delay_ms": 600000})
+    eventually(lambda: "WAITING" in world.stack.cli("describe", "c1", json=True, check=False).stdout, 15, "c1 waits")
     place = world.kafka.produce("control", {"command": "CANCLE", "task_key": "c1"}, key="c1")
     name = eventually(
         lambda: [name_of(each) for each in letters(world, topic="control") if each["from_offset"] == place.offset],
@@ -198,7 +200,6 @@ def test_a_command_that_could_not_be_read_is_replayed_to_control(world):
     mended = {"command": "CANCEL", "task_key": "c1", "request_id": "mended"}
     sent = json.loads(dead(world, "replay", name, json=True, set_value=json.dumps(mended)).stdout)
     assert sent["task_key"] == "c1" and sent["replayed_as"].startswith(f"{place.topic}:{place.partition}:")
-    world.kafka.publish("default", {"activity_type": "noop", "activity_id": "c1"})
     assert world.kafka.results().await_one("c1")["status"] == "CANCELED"
 
 
