@@ -107,6 +107,14 @@ static void on_delivered(struct delivery *delivery, enum mr_status status, int64
 	sent((struct end *)(void *)((char *)delivery - offsetof(struct end, delivery)), status);
 }
 
+/* Its options were changed since the timer was armed: it is told again until that time. */
+static bool is_early(const struct end *end, const struct carried *carried, int64_t now_ms)
+{
+	return end->request.cause == ENDING_TIMEOUT && end->request.timeout == TIMEOUT_SCHEDULE_TO_CLOSE &&
+	       end->request.found.view.state != VIEW_STARTED && carried->close_deadline_ms != TASK_UNSET &&
+	       carried->close_deadline_ms > now_ms;
+}
+
 /* The record is at hand, during this call. */
 static void act(struct end *end, struct carried *carried)
 {
@@ -118,6 +126,10 @@ static void act(struct end *end, struct carried *carried)
 	/* This side's idea of Redis' clock is a little behind, and a timer that Redis says is due is due. */
 	if (now_ms < end->request.due_ms)
 		now_ms = end->request.due_ms;
+	if (is_early(end, carried, now_ms)) {
+		end_over(end, ENDING_STALE);
+		return;
+	}
 	verdict = end_decide(end, carried, now_ms);
 	if (!verdict.retry) {
 		end_close(end, carried, &verdict, now_ms);

@@ -105,19 +105,25 @@ static void begin_timeout(struct shard *shard, const struct due_timer *due)
 
 enum timer_fate { TIMER_ENDS_TASK, TIMER_LATER, TIMER_FORGOTTEN };
 
-/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. Silence while Redis
- * was away is no silence. */
+static enum timer_fate fate_by_record(struct scheduler *s, struct bytes place)
+{
+	if (place.len == 0 || watch_has_passed(s, place))
+		return TIMER_FORGOTTEN;
+	return watch_is_waiting(s, place) ? TIMER_ENDS_TASK : TIMER_LATER;
+}
+
+/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. An attempt that was
+ * held back and dispatched again has another record now, with a time of its own. Silence while Redis was away is no silence. */
 static enum timer_fate fate_of(struct scheduler *s, const struct due_timer *due)
 {
 	switch (due->found.view.state) {
 	case VIEW_NONE:
 	case VIEW_MARKED:
-		if (due->place.len == 0 || watch_has_passed(s, due->place))
-			return TIMER_FORGOTTEN;
-		return watch_is_waiting(s, due->place) ? TIMER_ENDS_TASK : TIMER_LATER;
+		return fate_by_record(s, due->place);
 	case VIEW_STARTED:
 		return due->kind == TIMER_HEARTBEAT && !leases_hears(s->leases, s->now_us) ? TIMER_LATER : TIMER_ENDS_TASK;
 	case VIEW_SCHEDULED:
+		return due->kind == TIMER_SCHEDULE_TO_START ? fate_by_record(s, due->place) : TIMER_ENDS_TASK;
 	case VIEW_BACKING_OFF:
 	case VIEW_WAITING:
 		return TIMER_ENDS_TASK;

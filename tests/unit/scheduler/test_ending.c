@@ -32,10 +32,30 @@ struct bed {
 	struct mr_error err;
 };
 
+/* What the watch knows of every record; the core's own is not asked. */
+static enum { NOT_KNOWN, WAITING, PASSED } records;
+
+bool __wrap_watch_is_waiting(struct scheduler *s, struct bytes place);
+bool __wrap_watch_is_waiting(struct scheduler *s, struct bytes place)
+{
+	(void)s;
+	(void)place;
+	return records == WAITING;
+}
+
+bool __wrap_watch_has_passed(struct scheduler *s, struct bytes place);
+bool __wrap_watch_has_passed(struct scheduler *s, struct bytes place)
+{
+	(void)s;
+	(void)place;
+	return records == PASSED;
+}
+
 static int setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
 
+	records = NOT_KNOWN;
 	bed->world = world_new();
 	world_silence(bed->world, "orphans due sweep look tip tips expire commit ends fire fetch seek apply");
 	world_marker(bed->world, SHARD_READY, "nonce");
@@ -341,6 +361,9 @@ static void a_task_record_that_waited_too_long_is_ended_by_its_place(void **stat
 	world_task(bed->world, TASK, NULL, 0);
 	world_task(bed->world, TASK_KEPT, headers, 1);
 	due(bed, TIMER_SCHEDULE_TO_START, "t.tasks.default:0:1");
+	world_expect(bed->world, NULL);
+	records = WAITING;
+	due(bed, TIMER_SCHEDULE_TO_START, "t.tasks.default:0:1");
 	world_expect(bed->world, "finish w/a TIMED_OUT", "produce results w/a", "produce replies w", NULL);
 	assert_string_equal(world_header(bed->world, "results", "tenant"), "t1");
 	result = published(bed);
@@ -353,11 +376,34 @@ static void a_task_record_that_waited_too_long_is_ended_by_its_place(void **stat
 	assert_int_equal(world_finish_claim_nonce(bed->world).len, 32);
 }
 
+static void the_time_of_a_record_that_was_taken_and_held_back_is_forgotten(void **state)
+{
+	struct bed *bed = *state;
+
+	scheduled(bed, "t.tasks.default:0:0");
+	world_task(bed->world, TASK_KEPT, NULL, 0);
+	records = PASSED;
+	due(bed, TIMER_SCHEDULE_TO_START, "t.tasks.default:0:0");
+	assert_true(world_did(bed->world, "unwatch w/a 1000000"));
+}
+
+static void a_task_whose_time_was_made_longer_is_not_ended_at_the_former_time(void **state)
+{
+	struct bed *bed = *state;
+
+	scheduled(bed, "t.tasks.default:0:0");
+	world_task(bed->world, TASK_KEPT, NULL, 0);
+	bed->found.view.options = BYTES_LIT("{\"schedule_to_close_timeout_ms\":86400000}");
+	due(bed, TIMER_CLOSE, "t.tasks.default:0:0");
+	world_expect(bed->world, NULL);
+}
+
 static void a_record_of_another_task_ends_nothing(void **state)
 {
 	struct bed *bed = *state;
 
 	scheduled(bed, "another run");
+	records = WAITING;
 	world_task(bed->world, TASK_KEPT, NULL, 0);
 	due(bed, TIMER_SCHEDULE_TO_START, "t.tasks.default:0:0");
 	world_expect(bed->world, NULL);
@@ -614,6 +660,8 @@ int main(void)
 		TEST(the_end_of_a_pending_attempts_time_is_its_start_to_close),
 		TEST(the_end_of_all_its_time_closes_a_pending_attempt),
 		TEST(a_task_record_that_waited_too_long_is_ended_by_its_place),
+		TEST(the_time_of_a_record_that_was_taken_and_held_back_is_forgotten),
+		TEST(a_task_whose_time_was_made_longer_is_not_ended_at_the_former_time),
 		TEST(a_record_of_another_task_ends_nothing),
 		TEST(a_record_that_is_gone_ends_nothing),
 		TEST(a_timer_without_a_task_is_forgotten),
