@@ -86,14 +86,14 @@ TARGETS = [
 METHOD = """\
 ## What bounds it
 
-- A drain keeps both cores busy: the CPU columns of one line added up are what a task costs, and two cores have 2 s of it a second.
-  A third each goes to the worker (librdkafka, Avro, its loop), to Redis (a claim and a finish by script; a third more with AOF), and
-  to the broker (two records read and written). With two slots there is nothing to gain from a second worker on two cores.
-- Latency: a task passes the broker twice, and each of its young collections stops it for 15 to 20 ms every few seconds, which is the
-  maximum above and most of the p99; a queue that lives in Redis alone has neither. Both figures are about the same machine at about
-  half load, so they move with whatever else it does.
-- Timers whose journal records the scheduler has in memory (16 MiB) are exact; with a million pending most have to be read from
-  Kafka once they are due.
+What is known, and what is not; no profile by function was taken of these runs.
+
+- A drain: the CPU columns of one line added up are what a task costs all programs together, and two cores have 2 s of it a second.
+  The worker and Redis take most of it, the broker the rest.
+- Threads drain slower than processes here, with more CPU in the worker. Why is not known yet.
+- Latency: a task passes the broker twice. In one run with the broker's own log of its pauses, the largest clump of late tasks in
+  each kind of isolation fell together with a young collection of 17 to 21 ms; the smaller clumps did not, and are not explained.
+- Timers whose journal record is not in the scheduler's memory (16 MiB) wait for it to be read from Kafka once they are due.
 
 ## How it is measured
 
