@@ -69,8 +69,8 @@ struct bus_callbacks {
 	void (*group_offsets)(void *ctx, const char *group, const struct bus_partition *partitions, size_t n,
 			      enum mr_status status);
 	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and
-	 * health; work goes on by itself. MR_ECONFLICT: another process took over our group_instance; this bus gets no more
-	 * records of the group. */
+	 * health; work goes on by itself. MR_ECONFLICT: the group gave up this member (another process took over our
+	 * group_instance, or the broker was restarted in the middle of a join); it joins again by itself. */
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };
 

@@ -41,12 +41,25 @@ static bool close_in_time(rd_kafka_t *rk)
 	return rd_kafka_consumer_closed(rk) != 0;
 }
 
+static void forget_events(struct consumer *consumer)
+{
+	rd_kafka_queue_io_event_enable(consumer->events, -1, NULL, 0);
+	rd_kafka_queue_destroy(consumer->events);
+	consumer->events = NULL;
+}
+
+void consumer_retire(struct consumer *consumer)
+{
+	forget_events(consumer);
+	queues_retire(&consumer->kafka->queues, consumer->rk);
+	consumer->rk = NULL;
+}
+
 void consumer_deinit(struct consumer *consumer, bool orderly)
 {
 	if (!consumer->rk)
 		return;
-	rd_kafka_queue_io_event_enable(consumer->events, -1, NULL, 0);
-	rd_kafka_queue_destroy(consumer->events);
+	forget_events(consumer);
 	orderly = orderly && close_in_time(consumer->rk);
 	rd_kafka_destroy_flags(consumer->rk, orderly ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	consumer->rk = NULL;

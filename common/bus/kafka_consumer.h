@@ -21,6 +21,8 @@ enum mr_status consumer_init(struct consumer *consumer, struct kafka *kafka, enu
 			     struct mr_error *err);
 /* Leaves the group in an orderly way where `orderly` and Kafka lets us within a bounded time. Its queues are gone by then. */
 void consumer_deinit(struct consumer *consumer, bool orderly);
+/* The same at once and without a word to the group, although messages may be held. */
+void consumer_retire(struct consumer *consumer);
 /* Serves the callbacks. */
 void consumer_poll(struct consumer *consumer);
 /* Reads exactly these partitions, without the group's doing. */

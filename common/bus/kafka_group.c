@@ -3,12 +3,15 @@
 
 #include <assert.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/kafka_impl.h"
 
 /* How long a leave waits for a rebalance that is under way. */
 #define LEAVE_JOINING_US 3000000
+/* Two that were given the same instance would otherwise do nothing but fence each other. */
+#define RENEW_AFTER_US 1000000
 
 static void set_offsets(rd_kafka_topic_partition_list_t *list, const struct bus_partition *partitions)
 {
@@ -113,7 +116,10 @@ static rd_kafka_topic_partition_list_t *assigned(const struct group *group)
 	return list;
 }
 
-/* The library drops the assignment itself then, and calls no rebalance callback. */
+/*
+ * Another process took over our instance, or a broker that went away in the middle of our join knows a member id that never
+ * reached us. The library drops the assignment itself then, and calls no rebalance callback.
+ */
 void group_fatal(struct group *group)
 {
 	struct kafka *kafka = group->consumer.kafka;
@@ -123,8 +129,9 @@ void group_fatal(struct group *group)
 	if (group->fenced)
 		return;
 	group->fenced = true;
+	group->renew_at_us = clock_mono_us() + RENEW_AFTER_US;
 	rd_kafka_fatal_error(rk, text, sizeof(text));
-	health_report(&kafka->health, MR_ECONFLICT, "this consumer gets no more records: %s", text);
+	health_report(&kafka->health, MR_ECONFLICT, "the membership in the group is lost, and asked for anew: %s", text);
 	if (group->n_assigned > 0) {
 		rd_kafka_topic_partition_list_t *list = assigned(group);
 		revoke(kafka, rk, list, true);
@@ -132,38 +139,60 @@ void group_fatal(struct group *group)
 	}
 }
 
-enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err)
+static enum mr_status join(struct group *group, struct kafka *kafka, struct mr_error *err)
 {
-	rd_kafka_conf_t *conf;
-	enum mr_status status = kafka_conf_new(KAFKA_GROUP, config, &conf, err);
+	enum mr_status status = consumer_init(&group->consumer, kafka, KAFKA_GROUP, rd_kafka_conf_dup(group->conf), err);
 
 	if (status != MR_OK)
 		return status;
-	rd_kafka_conf_set_opaque(conf, kafka);
-	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
-	rd_kafka_conf_set_error_cb(conf, on_error);
-	status = consumer_init(&group->consumer, kafka, KAFKA_GROUP, conf, err);
-	if (status != MR_OK)
-		return status;
-
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)config->n_topics);
-	for (size_t i = 0; i < config->n_topics; i++)
-		rd_kafka_topic_partition_list_add(topics, config->topics[i], RD_KAFKA_PARTITION_UA);
 	group->joining = true;
-	rd_kafka_resp_err_t failed = rd_kafka_subscribe(group->consumer.rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
+	rd_kafka_resp_err_t failed = rd_kafka_subscribe(group->consumer.rk, group->topics);
 	if (failed)
 		return mr_error_set(err, MR_EINVAL, "topics", "Kafka cannot subscribe to them: %s", rd_kafka_err2str(failed));
 	return MR_OK;
+}
+
+enum mr_status group_init(struct group *group, struct kafka *kafka, const struct bus_config *config, struct mr_error *err)
+{
+	enum mr_status status = kafka_conf_new(KAFKA_GROUP, config, &group->conf, err);
+
+	if (status != MR_OK)
+		return status;
+	rd_kafka_conf_set_opaque(group->conf, kafka);
+	rd_kafka_conf_set_rebalance_cb(group->conf, on_rebalance);
+	rd_kafka_conf_set_offset_commit_cb(group->conf, on_commit);
+	rd_kafka_conf_set_error_cb(group->conf, on_error);
+	group->topics = rd_kafka_topic_partition_list_new((int)config->n_topics);
+	for (size_t i = 0; i < config->n_topics; i++)
+		rd_kafka_topic_partition_list_add(group->topics, config->topics[i], RD_KAFKA_PARTITION_UA);
+	return join(group, kafka, err);
+}
+
+/* As the same instance, so that its partitions come back without a rebalance. */
+static void renew_membership(struct group *group, int64_t now_us)
+{
+	struct consumer old = group->consumer;
+	struct mr_error err = {0};
+
+	if (!group->fenced || group->leaving || now_us < group->renew_at_us)
+		return;
+	group->consumer = (struct consumer){0};
+	if (join(group, old.kafka, &err) != MR_OK) {
+		/* The same configuration was good before, so the system is out of threads or files. */
+		log_warn("no new consumer", LOG_S("error", err.message));
+		consumer_deinit(&group->consumer, false);
+		group->consumer = old;
+		group->renew_at_us = now_us + RENEW_AFTER_US;
+		return;
+	}
+	group->fenced = false;
+	consumer_retire(&old);
 }
 
 void group_deinit(struct group *group, bool orderly)
 {
 	rd_kafka_t *rk = group->consumer.rk;
 
-	if (!rk)
-		return;
 	group->closing = true;
 	if (group->n_assigned > 0) {
 		rd_kafka_assign(rk, NULL);
@@ -172,6 +201,10 @@ void group_deinit(struct group *group, bool orderly)
 	consumer_deinit(&group->consumer, orderly);
 	if (group->refused)
 		rd_kafka_topic_partition_list_destroy(group->refused);
+	if (group->topics)
+		rd_kafka_topic_partition_list_destroy(group->topics);
+	if (group->conf)
+		rd_kafka_conf_destroy(group->conf);
 }
 
 /*
@@ -195,6 +228,7 @@ void group_poll(struct group *group, int64_t now_us)
 	rd_kafka_topic_partition_list_t *refused = group->refused;
 
 	consumer_poll(&group->consumer);
+	renew_membership(group, now_us);
 	leave_when_joined(group, now_us);
 	if (refused) {
 		group->refused = NULL;

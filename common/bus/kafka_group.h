@@ -11,9 +11,12 @@ struct group {
 	bool joining; /* no assignment since the subscription, or since the last revoke */
 	bool leaving;
 	bool unsubscribed;
-	int64_t leave_by_us;                      /* it joins no longer than that, to leave properly */
-	bool closing;                             /* bus_free: the callee is told nothing more */
-	bool fenced;                              /* another process took over our instance */
+	int64_t leave_by_us; /* it joins no longer than that, to leave properly */
+	bool closing;        /* bus_free: the callee is told nothing more */
+	bool fenced;         /* the library gave up the membership; a new handle takes its place */
+	int64_t renew_at_us;
+	rd_kafka_conf_t *conf;
+	rd_kafka_topic_partition_list_t *topics;
 	rd_kafka_topic_partition_list_t *refused; /* commits that the library did not even take, for the next poll */
 };
 

@@ -17,6 +17,7 @@
 struct message {
 	struct bus_message pub;
 	rd_kafka_message_t *rk;
+	struct handle *handle;
 	struct header *headers;
 	struct message *next;
 };
@@ -65,9 +66,14 @@ void queues_set_bounds(struct queues *queues, const rd_kafka_conf_t *conf)
 void queues_deinit(struct queues *queues)
 {
 	struct message *message;
+	struct handle *handle;
 
-	/* A message pins its partition inside the library, which then cannot be closed. */
 	assert(queues->len == 0 && queues->n_held == 0);
+	while ((handle = queues->handles)) {
+		assert(!handle->retired);
+		queues->handles = handle->next;
+		free(handle);
+	}
 	while ((message = queues->spare)) {
 		queues->spare = message->next;
 		free(message);
@@ -95,6 +101,41 @@ static void empty(rd_kafka_queue_t *rkq)
 			rd_kafka_message_destroy(batch[i]);
 }
 
+static struct handle *handle_of(struct queues *queues, rd_kafka_t *rk)
+{
+	struct handle *handle = queues->handles;
+
+	while (handle && handle->rk != rk)
+		handle = handle->next;
+	if (!handle) {
+		handle = mem_alloc(sizeof(*handle));
+		*handle = (struct handle){.rk = rk, .next = queues->handles};
+		queues->handles = handle;
+	}
+	return handle;
+}
+
+static void destroy_when_free(struct queues *queues, struct handle *handle)
+{
+	struct handle **at = &queues->handles;
+
+	if (!handle->retired || handle->n_held > 0)
+		return;
+	while (*at != handle)
+		at = &(*at)->next;
+	*at = handle->next;
+	helper_submit(queues->kafka->helper, helper_job_new(HELPER_DESTROY, handle->rk));
+	free(handle);
+}
+
+void queues_retire(struct queues *queues, rd_kafka_t *rk)
+{
+	struct handle *handle = handle_of(queues, rk);
+
+	handle->retired = true;
+	destroy_when_free(queues, handle);
+}
+
 void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_t partition)
 {
 	struct queue_name name;
@@ -104,6 +145,7 @@ void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_
 	assert(legal && !queues_find(queues, topic, partition));
 	queue = mem_alloc(sizeof(*queue) + name.len);
 	queue->rk = rk;
+	queue->handle = handle_of(queues, rk);
 	queue->partition = partition;
 	queue->name_len = name.len;
 	memcpy(queue->name, name.data, name.len);
@@ -182,7 +224,9 @@ static struct bus_message *wrap(struct queues *queues, const struct queue *queue
 		message = mem_alloc(sizeof(*message));
 	}
 	queues->n_held++;
+	queue->handle->n_held++;
 	message->rk = rk;
+	message->handle = queue->handle;
 	message->headers = NULL;
 	message->pub = (struct bus_message){
 		.topic = rd_kafka_topic_name(rk->rkt),
@@ -205,6 +249,8 @@ void queues_message_free(struct queues *queues, struct bus_message *pub)
 	queues->n_held--;
 	free(message->headers);
 	rd_kafka_message_destroy(message->rk);
+	message->handle->n_held--;
+	destroy_when_free(queues, message->handle);
 	if (queues->n_spare >= SPARE_MAX) {
 		free(message);
 		return;

@@ -20,6 +20,7 @@ struct kafka;
  */
 struct queue {
 	rd_kafka_t *rk;
+	struct handle *handle;
 	rd_kafka_queue_t *rkq;
 	const char *topic; /* in `name` */
 	int32_t partition;
@@ -32,8 +33,17 @@ struct queue {
 
 struct message;
 
+/* What is held of one handle's records: they pin their partition inside the library, which cannot be closed then. */
+struct handle {
+	rd_kafka_t *rk;
+	size_t n_held;
+	bool retired;
+	struct handle *next;
+};
+
 struct queues {
 	struct kafka *kafka;
+	struct handle *handles;
 	struct map by_name;
 	struct queue **items;
 	size_t len, cap;
@@ -55,6 +65,8 @@ void queues_deinit(struct queues *queues);
 void queues_add(struct queues *queues, rd_kafka_t *rk, const char *topic, int32_t partition);
 /* After the handle was assigned nothing. */
 void queues_remove_all(struct queues *queues, rd_kafka_t *rk);
+/* Takes over a handle that has no queue any more. It is destroyed when the last message taken from it is freed. */
+void queues_retire(struct queues *queues, rd_kafka_t *rk);
 struct queue *queues_find(const struct queues *queues, const char *topic, int32_t partition);
 
 size_t queues_take(struct queues *queues, const char *topic, int32_t partition, struct bus_message **ret, size_t max);
