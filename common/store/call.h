@@ -59,6 +59,7 @@ struct call {
 		store_orphans_fn *orphans;
 		store_due_fn *due;
 		store_offer_fn *offer;
+		store_ahead_fn *ahead;
 	} done;
 	void *ctx;
 	int first;   /* the shard; or which command of the handshake */

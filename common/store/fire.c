@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Due timers and the outbox: fire, sweep. */
+/* Due timers and the outbox: fire, ahead, sweep. */
 
 #include "store/found.h"
 #include "store/store_impl.h"
@@ -69,6 +69,52 @@ enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, in
 	call_key(store, call, shard, "o", BYTES_NONE);
 	call_key(store, call, shard, "t:", BYTES_NONE);
 	call_arg(call, nonce);
+	call_arg_int(call, limit);
+	return store_submit(store, call);
+}
+
+/* ---- ahead: {now_ms, 'k', where to go on (two numbers), two a task: journal offset, due_ms} ---- */
+
+#define AHEAD_ELEMENTS 2
+
+static void ahead_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
+{
+	status = reply_outcome(status, reply);
+	size_t n = status == MR_OK && reply->elements >= 4 ? (reply->elements - 4) / AHEAD_ELEMENTS : 0;
+	struct ahead *ahead = arena_alloc(&store->arena, (n + 1) * sizeof(*ahead));
+	struct ahead_place next = {-1, -1};
+
+	if (status == MR_OK)
+		next = (struct ahead_place){reply_int(reply, 2, -1), reply_int(reply, 3, -1)};
+	if (status == MR_OK && (next.due_ms < 0 || next.skip < 0))
+		status = MR_EREDIS;
+	for (size_t i = 0; i < n && status == MR_OK; i++) {
+		size_t at = 4 + AHEAD_ELEMENTS * i;
+
+		ahead[i] = (struct ahead){.journal_offset = reply_int(reply, at, -1), .due_ms = reply_int(reply, at + 1, -1)};
+		if (ahead[i].journal_offset < 0 || ahead[i].due_ms < 0)
+			status = MR_EREDIS;
+	}
+	call->done.ahead(call->ctx, status, status == MR_OK ? ahead : NULL, status == MR_OK ? n : 0, next);
+}
+
+enum mr_status store_ahead(struct store *store, int shard, struct bytes nonce, struct ahead_place from, int64_t until_ms,
+			   int limit, store_ahead_fn *done, void *ctx)
+{
+	if (!limit_ok(store, shard, limit) || from.due_ms < 0 || from.skip < 0 || until_ms < from.due_ms)
+		return MR_EINVAL;
+	struct call *call = call_new(store, SCRIPT_ahead, 3, 5);
+
+	call->answer = ahead_answered;
+	call->done.ahead = done;
+	call->ctx = ctx;
+	call_key(store, call, shard, "m", BYTES_NONE);
+	call_key(store, call, shard, "b", BYTES_NONE);
+	call_key(store, call, shard, "t:", BYTES_NONE);
+	call_arg(call, nonce);
+	call_arg_int(call, from.due_ms);
+	call_arg_int(call, from.skip);
+	call_arg_int(call, until_ms);
 	call_arg_int(call, limit);
 	return store_submit(store, call);
 }

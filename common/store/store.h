@@ -62,7 +62,7 @@ struct store;
 #define STORE_SCRIPT_MAP(XX)                                                                                                \
 	XX(claim) XX(finish) XX(release) XX(published) XX(lease) XX(leave) XX(reassert) XX(bury) XX(apply) XX(fire) XX(sweep)   \
 	XX(expire) XX(look) XX(recover) XX(restore) XX(vouch) XX(tip) XX(view) XX(orphans) XX(due) XX(watch) XX(unwatch)       \
-	XX(offer)
+	XX(offer) XX(ahead)
 /* clang-format on */
 
 #define STORE_BATCH_MAX 512
@@ -369,6 +369,23 @@ typedef void store_fire_fn(void *ctx, enum mr_status status, const struct fired 
 /* Up to `limit` due backoff entries: BACKING_OFF -> SCHEDULED + outbox entry; entries that are not due by their record are
  * re-armed. */
 enum mr_status store_fire(struct store *store, int shard, struct bytes nonce, int limit, store_fire_fn *done, void *ctx);
+
+/* The record of a task that will be due. */
+struct ahead {
+	int64_t journal_offset;
+	int64_t due_ms;
+};
+/* A place in the order of due times: the entries that are due from an instant on, but so many of them. */
+struct ahead_place {
+	int64_t due_ms;
+	int64_t skip;
+};
+/* Borrowed during the call; `next`: where to go on. */
+typedef void store_ahead_fn(void *ctx, enum mr_status status, const struct ahead *ahead, size_t n, struct ahead_place next);
+/* Up to `limit` backoff entries that are due by `until_ms`, from a place on; changes nothing. What was held back or has ended is
+ * left out. MR_ECONFLICT: the shard is not vouched for under this nonce. */
+enum mr_status store_ahead(struct store *store, int shard, struct bytes nonce, struct ahead_place from, int64_t until_ms,
+			   int limit, store_ahead_fn *done, void *ctx);
 
 /* What is in the outbox for longer than `older_ms`. */
 struct swept {

@@ -21,10 +21,12 @@ struct seen {
 	struct fixture *fx;
 	struct fired fired[64];
 	struct swept swept[64];
+	struct ahead ahead[64];
 	char keys[64][16];
 	char value[64];
 	size_t n;
 	int64_t next_due_ms, now_ms, removed;
+	struct ahead_place next;
 	bool more;
 };
 
@@ -50,6 +52,23 @@ static void on_fire(void *ctx, enum mr_status status, const struct fired *fired,
 static enum mr_status fire(struct seen *seen, const char *nonce, int limit)
 {
 	return fx_status(seen->fx, store_fire(seen->fx->store, FX_SHARD, bytes_of(nonce), limit, on_fire, seen));
+}
+
+static void on_ahead(void *ctx, enum mr_status status, const struct ahead *ahead, size_t n, struct ahead_place next)
+{
+	struct seen *seen = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		seen->ahead[i] = ahead[i];
+	seen->n = n;
+	seen->next = next;
+	fx_on_done(seen->fx, status);
+}
+
+static enum mr_status look_ahead(struct seen *seen, const char *nonce, struct ahead_place from, int64_t until_ms, int limit)
+{
+	return fx_status(seen->fx,
+			 store_ahead(seen->fx->store, FX_SHARD, bytes_of(nonce), from, until_ms, limit, on_ahead, seen));
 }
 
 static void on_sweep(void *ctx, enum mr_status status, const struct swept *swept, size_t n)
@@ -389,6 +408,81 @@ static void results_from_the_log_expire_by_when_they_closed(void **state)
 	assert_int_equal(seen.removed, 1); /* it counted as closed when it was restored */
 }
 
+/* ---- ahead ---- */
+
+static const struct ahead_place BEGINNING = {0, 0};
+
+static void what_will_be_due_is_told_and_stays_as_it_is(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+
+	put_due(fx, "back", 'B', 1000, 1000);
+	put_due(fx, "wait", 'W', 2000, 2000);
+	put_due(fx, "far", 'B', 3001, 3001);
+	fx_put(fx, "gone", "F|run|0|1|n1|0|1000|0|^0v");
+	free(REDIS(&fx->server, "ZADD", fx_key("b"), "1500", "gone"));
+	assert_int_equal(look_ahead(&seen, "n1", BEGINNING, 3000, 10), MR_OK);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.ahead[0].journal_offset, 7);
+	assert_int_equal(seen.ahead[0].due_ms, 1000);
+	assert_int_equal(seen.ahead[1].due_ms, 2000);
+	assert_int_equal(seen.next.due_ms, 3001);
+	assert_int_equal(seen.next.skip, 0);
+	FX_ASSERT_REDIS(fx, "4", "ZCARD", fx_key("b"));
+	fx_assert_state(fx, "back", "B|run|0|2|1000|7|1|eu|a=b");
+}
+
+static void what_was_told_before_is_not_told_again(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+
+	put_due(fx, "a", 'B', 1000, 1000);
+	put_due(fx, "b", 'B', 1001, 1001);
+	assert_int_equal(look_ahead(&seen, "n1", (struct ahead_place){1001, 0}, 3000, 10), MR_OK);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.ahead[0].due_ms, 1001);
+}
+
+static void an_instant_with_more_than_the_limit_is_told_in_parts(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+
+	put_due(fx, "a", 'B', 1000, 1000);
+	put_due(fx, "b", 'B', 2000, 2000);
+	put_due(fx, "c", 'B', 2000, 2000);
+	put_due(fx, "d", 'B', 2000, 2000);
+	put_due(fx, "e", 'B', 2500, 2500);
+	assert_int_equal(look_ahead(&seen, "n1", BEGINNING, 3000, 2), MR_OK);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.next.due_ms, 2000);
+	assert_int_equal(seen.next.skip, 1);
+	assert_int_equal(look_ahead(&seen, "n1", seen.next, 3000, 1), MR_OK);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.next.due_ms, 2000);
+	assert_int_equal(seen.next.skip, 2);
+	assert_int_equal(look_ahead(&seen, "n1", seen.next, 3000, 10), MR_OK);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.ahead[0].due_ms, 2000);
+	assert_int_equal(seen.ahead[1].due_ms, 2500);
+	assert_int_equal(seen.next.due_ms, 3001);
+}
+
+static void without_readiness_nothing_is_told_ahead(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+
+	put_due(fx, "a", 'B', 1000, 1000);
+	assert_int_equal(look_ahead(&seen, "n2", BEGINNING, 3000, 10), MR_ECONFLICT);
+	assert_int_equal(store_ahead(fx->store, FX_SHARD, FX_NONCE, (struct ahead_place){2, 0}, 1, 10, on_ahead, &seen),
+			 MR_EINVAL);
+	assert_int_equal(store_ahead(fx->store, FX_SHARD, FX_NONCE, BEGINNING, 1, STORE_BATCH_MAX + 1, on_ahead, &seen),
+			 MR_EINVAL);
+}
+
 static int reset(void **state)
 {
 	fx_reset(*state);
@@ -410,6 +504,10 @@ int main(void)
 		cmocka_unit_test_setup(a_finished_task_stays_for_the_retention_time, reset),
 		cmocka_unit_test_setup(what_began_again_or_is_not_confirmed_stays, reset),
 		cmocka_unit_test_setup(results_from_the_log_expire_by_when_they_closed, reset),
+		cmocka_unit_test_setup(what_will_be_due_is_told_and_stays_as_it_is, reset),
+		cmocka_unit_test_setup(what_was_told_before_is_not_told_again, reset),
+		cmocka_unit_test_setup(an_instant_with_more_than_the_limit_is_told_in_parts, reset),
+		cmocka_unit_test_setup(without_readiness_nothing_is_told_ahead, reset),
 	};
 
 	return cmocka_run_group_tests(tests, fx_setup, fx_teardown);
