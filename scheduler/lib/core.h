@@ -76,10 +76,12 @@ struct scheduler {
 	struct clears clears;
 	struct job *blocked; /* not sent yet: Kafka's queue is full */
 	size_t n_jobs;
+	size_t n_ahead; /* records that are fetched ahead */
 	int64_t tip_us;
 	int64_t purge_us;
 	bool purging;
 	int64_t commit_us;
+	int64_t overdue_us; /* when the cache is looked through */
 	bool bus_lost;
 	bool ever_assigned;
 	bool stopping;
@@ -138,6 +140,10 @@ void timers_note_timeout(struct shard *shard, int64_t due_ms);
 void timers_note(struct shard *shard, int64_t due_ms);
 void timers_turn(struct shard *shard);
 int64_t timers_deadline_us(const struct shard *shard);
+
+/* ahead.c: records of what will be due, fetched before */
+void ahead_turn(struct shard *shard);
+int64_t ahead_deadline_us(const struct shard *shard);
 
 /* orphans.c: parked attempts whose worker is gone */
 void orphans_soon(struct shard *shard);

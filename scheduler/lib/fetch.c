@@ -23,15 +23,18 @@ struct line {
 	int32_t partition;
 	struct fetch_want **wants;
 	size_t len, cap;
+	size_t now;       /* of them, not ahead */
 	int64_t position; /* next offset that the reader gives; -1: not reading */
 };
 
 struct fetch {
 	struct scheduler *s;
 	struct line *lines;
-	size_t pending;
+	size_t pending; /* without those ahead */
+	size_t ahead;
 	bool reading; /* some partitions are read */
 	bool changed; /* others are to be read */
+	bool later;   /* the same, for those ahead: once nothing else is pending */
 };
 
 struct fetch *fetch_new(struct scheduler *s)
@@ -98,16 +101,18 @@ static void insert(struct line *line, struct fetch_want *want)
 		line->wants[i] = line->wants[i - 1];
 	line->wants[i] = want;
 	line->len++;
+	line->now += !want->ahead;
 }
 
 static struct fetch_want *take_out(struct fetch *fetch, struct line *line, size_t i)
 {
 	struct fetch_want *want = line->wants[i];
 
-	assert(i < line->len && fetch->pending > 0);
+	assert(i < line->len && (want->ahead ? fetch->ahead : fetch->pending) > 0);
 	memmove(&line->wants[i], &line->wants[i + 1], (line->len - i - 1) * sizeof(struct fetch_want *));
 	line->len--;
-	fetch->pending--;
+	line->now -= !want->ahead;
+	*(want->ahead ? &fetch->ahead : &fetch->pending) -= 1;
 	return want;
 }
 
@@ -127,11 +132,12 @@ void fetch_add(struct fetch *fetch, struct fetch_want *want)
 	assert(want->offset >= 0);
 	want->asked_us = fetch->s->now_us;
 	want->passed = false;
+	assert(!want->ahead || !want->topic);
 	insert(line, want);
-	fetch->pending++;
+	*(want->ahead ? &fetch->ahead : &fetch->pending) += 1;
 	if (line->position < 0)
-		fetch->changed = true;
-	else if (want->offset < line->position)
+		*(want->ahead ? &fetch->later : &fetch->changed) = true;
+	else if (!want->ahead && want->offset < line->position)
 		seek_to(fetch, line, want->offset);
 }
 
@@ -162,6 +168,17 @@ static void forget_idle_lines(struct fetch *fetch)
 	}
 }
 
+/* What the reader goes to: the first that is wanted now, else the first ahead. */
+static const struct fetch_want *first_wanted(const struct line *line)
+{
+	size_t i = 0;
+
+	assert(line->len > 0);
+	while (line->now > 0 && line->wants[i]->ahead)
+		i++;
+	return line->wants[i];
+}
+
 /* Reads the partitions of which something is wanted, each from the first that is, and no others. */
 static void read_wanted(struct fetch *fetch)
 {
@@ -174,19 +191,23 @@ static void read_wanted(struct fetch *fetch)
 	partitions = mem_realloc_array(NULL, n + 1, sizeof(*partitions));
 	n = 0;
 	for (struct line *line = fetch->lines; line; line = line->next) {
-		line->position = line->wants[0]->offset;
+		line->position = first_wanted(line)->offset;
 		partitions[n++] =
 			(struct bus_partition){.topic = line->topic, .partition = line->partition, .offset = line->position};
 	}
 	fetch->reading = n > 0;
+	fetch->later = false;
 	fetch->changed = bus_read(fetch->s->links.fetch, partitions, n) != MR_OK;
+}
+
+static bool may_fit(const struct fetch_want *want, int64_t offset)
+{
+	return want->offset == offset || (want->offset < offset && want->passed);
 }
 
 static bool fits(const struct fetch_want *want, int64_t offset, const struct journal_record *record)
 {
-	if (want->offset > offset || (want->offset < offset && !want->passed))
-		return false;
-	return want->accepts(want, record);
+	return !want->ahead && may_fit(want, offset) && want->accepts(want, record);
 }
 
 static void give_journal(struct fetch *fetch, struct line *line, const struct bus_message *message)
@@ -223,23 +244,47 @@ static void give_task(struct fetch *fetch, struct line *line, const struct bus_m
 
 static bool concerns(const struct line *line, int64_t offset)
 {
-	return line->len > 0 && (line->wants[0]->passed || line->wants[0]->offset <= offset);
+	for (size_t i = 0; line->now > 0 && i < line->len && line->wants[i]->offset <= offset; i++)
+		if (!line->wants[i]->ahead && may_fit(line->wants[i], offset))
+			return true;
+	return false;
 }
 
 static void mark_passed(struct line *line, int64_t before)
 {
 	for (size_t i = 0; i < line->len && line->wants[i]->offset < before; i++)
-		line->wants[i]->passed = true;
+		line->wants[i]->passed = !line->wants[i]->ahead;
+}
+
+/* Those ahead: the reader has come from `from` to this record, so that whatever lay between is gone. */
+static void give_ahead(struct fetch *fetch, struct line *line, int64_t from, const struct bus_message *message)
+{
+	for (size_t i = 0; line->len > line->now && i < line->len && line->wants[i]->offset <= message->offset;) {
+		struct fetch_want *want = line->wants[i];
+
+		if (!want->ahead || want->offset < from) {
+			i++;
+			continue;
+		}
+		(void)take_out(fetch, line, i);
+		if (want->offset == message->offset && bytes_present(message->value))
+			want->found(want, message, NULL);
+		else
+			want->lost(want, FETCH_GONE);
+	}
 }
 
 static void read_message(struct fetch *fetch, struct line *line, const struct bus_message *message)
 {
-	if (message->offset < line->position)
+	int64_t from = line->position;
+
+	if (message->offset < from)
 		return;
 	line->position = message->offset + 1;
 	if (!line->is_journal) {
 		give_task(fetch, line, message);
 	} else {
+		give_ahead(fetch, line, from, message);
 		/* What lies behind us and was not there is looked for from here on. */
 		mark_passed(line, message->offset);
 		if (concerns(line, message->offset))
@@ -249,23 +294,44 @@ static void read_message(struct fetch *fetch, struct line *line, const struct bu
 	arena_reset(&fetch->s->arena);
 }
 
+/* What is wanted may lie far ahead, or (ahead of its time) behind what was wanted first. */
+static void aim(struct fetch *fetch, struct line *line)
+{
+	const struct fetch_want *first;
+
+	if (line->len == 0 || line->position < 0)
+		return;
+	first = first_wanted(line);
+	if (!first->passed && (first->offset < line->position || first->offset > line->position + SKIP_MAX))
+		seek_to(fetch, line, first->offset);
+}
+
+/* Whoever was given a record may have asked for one before it: then the rest is read again from there. */
+static void read_batch(struct fetch *fetch, struct line *line, struct bus_message *const *messages, size_t n)
+{
+	bool goes_on = true;
+
+	for (size_t i = 0; i < n; i++) {
+		if (goes_on) {
+			read_message(fetch, line, messages[i]);
+			goes_on = line->position > messages[i]->offset;
+		}
+		bus_message_free(fetch->s->links.fetch, messages[i]);
+	}
+}
+
 static void read_line(struct fetch *fetch, struct line *line)
 {
-	struct bus *bus = fetch->s->links.fetch;
 	struct bus_message *messages[BATCH];
 
 	for (int batch = 0; batch < BATCHES_A_TURN && line->len > 0 && line->position >= 0; batch++) {
-		size_t n = bus_take(bus, line->topic, line->partition, messages, BATCH);
+		size_t n = bus_take(fetch->s->links.fetch, line->topic, line->partition, messages, BATCH);
 
-		for (size_t i = 0; i < n; i++) {
-			read_message(fetch, line, messages[i]);
-			bus_message_free(bus, messages[i]);
-		}
+		read_batch(fetch, line, messages, n);
 		if (n < BATCH)
 			break;
 	}
-	if (line->len > 0 && line->position >= 0 && !line->wants[0]->passed && line->wants[0]->offset > line->position + SKIP_MAX)
-		seek_to(fetch, line, line->wants[0]->offset);
+	aim(fetch, line);
 }
 
 static void give_up_late(struct fetch *fetch, struct line *line)
@@ -281,13 +347,15 @@ static void give_up_late(struct fetch *fetch, struct line *line)
 
 void fetch_turn(struct fetch *fetch)
 {
+	if (fetch->later && fetch->pending == 0)
+		fetch->changed = true;
 	if (!fetch->changed && !fetch->reading)
 		return;
 	for (struct line *line = fetch->lines; line; line = line->next) {
 		read_line(fetch, line);
 		give_up_late(fetch, line);
 	}
-	if (fetch->changed || (fetch->reading && fetch->pending == 0))
+	if (fetch->changed || (fetch->reading && fetch->pending + fetch->ahead == 0))
 		read_wanted(fetch);
 }
 
@@ -295,5 +363,5 @@ int64_t fetch_deadline_us(const struct fetch *fetch)
 {
 	if (fetch->changed)
 		return fetch->s->now_us + RETRY_US / 10;
-	return fetch->pending > 0 ? fetch->s->now_us + LOOK_INTERVAL_US : INT64_MAX;
+	return fetch->pending + fetch->ahead > 0 ? fetch->s->now_us + LOOK_INTERVAL_US : INT64_MAX;
 }

@@ -223,7 +223,7 @@ static size_t decode_batch(struct shard *shard, struct bus_message *const *messa
 		records[kept] = to_apply(record, messages[i]->offset);
 		keys[kept] = messages[i]->key;
 		if (records[kept].due_ms >= 0)
-			cache_put(s->cache, shard->id, messages[i]->offset, messages[i]->value);
+			cache_put(s->cache, shard->id, messages[i]->offset, records[kept].due_ms, messages[i]->value);
 		kept++;
 	}
 	return kept;

@@ -137,7 +137,7 @@ static void job_found(struct job *job, struct bytes value, const struct journal_
 		return;
 	if (status == MR_EFULL) {
 		if (bytes_present(value))
-			cache_put(job->shard->s->cache, job->shard->id, job->want.offset, value);
+			cache_put(job->shard->s->cache, job->shard->id, job->want.offset, job->dispatched_at_ms, value);
 		block(job);
 		return;
 	}

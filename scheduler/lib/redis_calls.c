@@ -12,6 +12,7 @@ const struct redis_calls redis_calls_real = {
 	.tip = store_tip,
 	.apply = store_apply,
 	.fire = store_fire,
+	.ahead = store_ahead,
 	.sweep = store_sweep,
 	.published = store_published,
 	.finish = store_finish,

@@ -16,6 +16,7 @@ struct redis_calls {
 	__typeof__(store_tip) *tip;
 	__typeof__(store_apply) *apply;
 	__typeof__(store_fire) *fire;
+	__typeof__(store_ahead) *ahead;
 	__typeof__(store_sweep) *sweep;
 	__typeof__(store_published) *published;
 	__typeof__(store_finish) *finish;

@@ -122,6 +122,7 @@ static void shard_reset(struct shard *shard)
 	shard->looking = shard->applying = shard->orphaning = shard->sweeping = shard->expiring = shard->tipping = false;
 	shard->seek_wanted = false;
 	timers_reset(shard);
+	memset(&shard->ahead, 0, sizeof(shard->ahead));
 	buf_reset(&shard->orphans_after);
 	shard->orphans_us = shard->s->now_us;
 	shard->outbox = 0;
@@ -321,6 +322,7 @@ static void ready_turn(struct shard *shard)
 	if (cursor_wants_end(&shard->journal, s->now_us))
 		ends_want(s, TOPIC_JOURNAL, shard->id);
 	timers_turn(shard);
+	ahead_turn(shard);
 	orphans_turn(shard);
 	outbox_turn(shard);
 }
@@ -366,6 +368,7 @@ int64_t shard_deadline_us(const struct shard *shard)
 		return min64(deadline_us, recovery_deadline_us(shard));
 	deadline_us = min64(deadline_us, cursor_deadline_us(&shard->journal, now_us));
 	deadline_us = min64(deadline_us, timers_deadline_us(shard));
+	deadline_us = min64(deadline_us, ahead_deadline_us(shard));
 	deadline_us = min64(deadline_us, orphans_deadline_us(shard));
 	deadline_us = min64(deadline_us, control_deadline_us(shard));
 	return min64(deadline_us, outbox_deadline_us(shard));

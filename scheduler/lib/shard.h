@@ -83,6 +83,13 @@ struct shard {
 		int64_t not_before_us;
 	} backoff, timeouts;
 
+	/* What will be due in the backoff set is looked for before, from `next` on. */
+	struct {
+		struct ahead_place next;
+		bool calling;
+		int64_t not_before_us;
+	} ahead;
+
 	bool orphaning; /* a call is under way */
 	int64_t orphans_us;
 	struct buf orphans_after; /* where the walk goes on */

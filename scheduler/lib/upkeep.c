@@ -13,6 +13,9 @@
 #define EXPIRE_US (1000 * 1000)
 #define EXPIRE_BATCH 500
 #define SOON_US (5 * 1000)
+/* What is overdue for so long does not fire any more from memory. */
+#define OVERDUE_MS (60 * 1000)
+#define OVERDUE_US (10 * 1000 * 1000)
 
 static void on_tip(void *ctx, enum mr_status status)
 {
@@ -146,8 +149,17 @@ static void commit(struct scheduler *s)
 		bus_commit(s->links.bus, partitions, n);
 }
 
+static void drop_overdue(struct scheduler *s)
+{
+	if (s->overdue_us > s->now_us)
+		return;
+	s->overdue_us = s->now_us + OVERDUE_US;
+	cache_drop_overdue(s->cache, s->links.redis->time_ms(s->links.store, s->now_us) - OVERDUE_MS);
+}
+
 void upkeep_turn(struct scheduler *s)
 {
+	drop_overdue(s);
 	ask_tips(s);
 	purge(s);
 	commit(s);

@@ -57,7 +57,9 @@ static int64_t time_ms(const struct store *store, int64_t now_us)
 
 static int64_t next_due_ms(const struct world *world)
 {
-	return world->n_due ? world->due[0].due_ms : -1;
+	int64_t due_ms = world->n_due ? world->due[0].due_ms : -1;
+
+	return world->n_ahead && (due_ms < 0 || world->ahead[0].due_ms < due_ms) ? world->ahead[0].due_ms : due_ms;
 }
 
 static void answer_status(struct world *world, struct fake_call *call)
@@ -219,6 +221,33 @@ static enum mr_status fire(struct store *store, int shard, struct bytes nonce, i
 	assert_int_equal(limit, 200);
 	world_note(world_of(store), "fire");
 	call_new(store, "fire", (void *)done, ctx, answer_fire);
+	return MR_OK;
+}
+
+static void answer_ahead(struct world *world, struct fake_call *call)
+{
+	struct ahead told[8];
+	size_t n = 0;
+
+	for (size_t i = 0; i < world->n_ahead && !call->conflict; i++) {
+		if (world->ahead[i].due_ms >= call->from && world->ahead[i].due_ms <= call->to)
+			told[n++] = world->ahead[i];
+	}
+	((store_ahead_fn *)call->done)(call->ctx, status_of(call), told, n, (struct ahead_place){.due_ms = call->to + 1});
+}
+
+static enum mr_status ahead(struct store *store, int shard, struct bytes nonce, struct ahead_place from, int64_t until_ms,
+			    int limit, store_ahead_fn *done, void *ctx)
+{
+	struct fake_call *call = call_new(store, "ahead", (void *)done, ctx, answer_ahead);
+
+	(void)shard;
+	assert_true(bytes_is(nonce, world_of(store)->nonce));
+	assert_int_equal(limit, 200);
+	assert_true(until_ms >= from.due_ms);
+	call->from = from.due_ms;
+	call->to = until_ms;
+	world_of(store)->looked_ahead++;
 	return MR_OK;
 }
 
@@ -423,6 +452,7 @@ const struct redis_calls fake_redis = {
 	.tip = tip,
 	.apply = apply,
 	.fire = fire,
+	.ahead = ahead,
 	.sweep = sweep,
 	.published = published,
 	.finish = finish,

@@ -344,6 +344,18 @@ void world_due(struct world *world, const char *key, int64_t attempt, int64_t jo
 						    .replies = BYTES_LIT("")};
 }
 
+void world_ahead(struct world *world, int64_t journal_offset, int64_t due_in_ms)
+{
+	assert_true(world->n_ahead < 8);
+	world->ahead[world->n_ahead++] = (struct ahead){.journal_offset = journal_offset,
+							.due_ms = world_now_ms(world) + due_in_ms};
+}
+
+size_t world_looked_ahead(const struct world *world)
+{
+	return world->looked_ahead;
+}
+
 void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options)
 {
 	world_due(world, key, attempt, journal_offset);

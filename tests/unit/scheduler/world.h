@@ -83,6 +83,9 @@ void world_apply_answers(struct world *world, enum apply_verdict verdict);
 void world_unseen_expires(struct world *world, const char *key);
 /* The next fire gives this. */
 void world_due(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
+/* What looking ahead tells, in the order of due times (it is not in the trace), and how often it was asked for. */
+void world_ahead(struct world *world, int64_t journal_offset, int64_t due_in_ms);
+size_t world_looked_ahead(const struct world *world);
 void world_due_options(struct world *world, const char *key, int64_t attempt, int64_t journal_offset, const char *options);
 void world_outbox_attempt(struct world *world, const char *key, int64_t attempt, int64_t journal_offset);
 void world_outbox_result(struct world *world, const char *key, const char *value, const char *reply_topic, const char *replies);

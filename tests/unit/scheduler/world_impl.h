@@ -90,6 +90,9 @@ struct world {
 	enum apply_verdict verdict;
 	struct fired due[8];
 	size_t n_due;
+	struct ahead ahead[8];
+	size_t n_ahead;
+	size_t looked_ahead;
 	struct fake_outbox outbox;
 	const struct found_task *orphan, *apply_end, *sweep_end; /* told once; NULL: none */
 	const struct due_timer *timer;
