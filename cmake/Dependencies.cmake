@@ -7,6 +7,7 @@ pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka>=2.0)
 pkg_check_modules(AVRO REQUIRED IMPORTED_TARGET avro-c>=1.11)
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis>=0.14)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 
 # TLS to Redis came with hiredis 1.0. MR_HAVE_HIREDIS_SSL tells common/store.
 pkg_check_modules(HIREDIS_SSL QUIET IMPORTED_TARGET hiredis_ssl)

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # What others build against: libmillrace-client and libmillrace-worker, static and shared, each complete in itself.
 
-# mr_install_library(<name> FROM <our library> HEADERS <folder>)
+# mr_install_library(<name> FROM <our library> HEADERS <folder> [SERVES]); SERVES: it has the HTTP server
 function(mr_install_library name)
-	cmake_parse_arguments(ARG "" "FROM;HEADERS" "" ${ARGN})
+	cmake_parse_arguments(ARG "SERVES" "FROM;HEADERS" "" ${ARGN})
 	mr_has_sources(${ARG_FROM} has_sources)
 	if(NOT has_sources)
 		return()
 	endif()
 	set(parts ${ARG_FROM} mr_program mr_wire mr_bus mr_store mr_task mr_base)
+	set(packages RDKAFKA AVRO HIREDIS JANSSON)
+	set(MR_PC_REQUIRES "rdkafka avro-c hiredis jansson")
+	if(ARG_SERVES)
+		list(APPEND parts mr_metrics mr_http)
+		list(APPEND packages MICROHTTPD)
+		string(APPEND MR_PC_REQUIRES " libmicrohttpd")
+	endif()
+	list(TRANSFORM packages PREPEND PkgConfig::)
 	set(objects "")
 	foreach(part ${parts})
 		mr_has_sources(${part} has_sources)
@@ -28,8 +36,7 @@ function(mr_install_library name)
 			SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}"
 			LINK_DEPENDS "${exports}"
 		)
-		target_link_libraries(${target} PRIVATE
-			PkgConfig::RDKAFKA PkgConfig::AVRO PkgConfig::HIREDIS PkgConfig::JANSSON Threads::Threads m)
+		target_link_libraries(${target} PRIVATE ${packages} Threads::Threads m)
 		install(TARGETS ${target}
 			ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 	endforeach()
@@ -46,4 +53,4 @@ function(mr_install_library name)
 endfunction()
 
 mr_install_library(millrace-client FROM mr_client HEADERS producer/include)
-mr_install_library(millrace-worker FROM mr_worker HEADERS consumer/include)
+mr_install_library(millrace-worker FROM mr_worker HEADERS consumer/include SERVES)

@@ -13,7 +13,7 @@ file(GLOB unit_support CONFIGURE_DEPENDS "${unit_dir}/support/*.c")
 get_property(unit_libraries GLOBAL PROPERTY MR_LIBRARIES)
 set(unit_link_producer mr_client)
 set(unit_link_consumer mr_worker)
-foreach(module base task wire bus store program scheduler)
+foreach(module base metrics http task wire bus store program scheduler)
 	set(unit_link_${module} mr_${module})
 endforeach()
 

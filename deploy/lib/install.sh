@@ -18,6 +18,7 @@ install_needs_build=(
 	pkg:libavro-dev=libavro-dev
 	pkg:libhiredis-dev=libhiredis-dev
 	pkg:libjansson-dev=libjansson-dev
+	pkg:libmicrohttpd-dev=libmicrohttpd-dev
 	cmd:redis-server=redis-server
 	cmd:python3=python3
 )

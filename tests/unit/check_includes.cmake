@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -D ROOT=<repository> -P check_includes.cmake
 #
-# Includes run one way: base <- task <- wire, bus, store <- program <- producer | consumer | scheduler. Only common/wire sees Avro, only common/bus
-# sees librdkafka, only common/store sees hiredis. Producer, consumer and scheduler do not know one another.
+# Includes run one way: base <- task <- wire, bus, store <- program <- producer | consumer | scheduler, and base <- metrics <- http <- consumer |
+# scheduler. Only common/wire sees Avro, only common/bus librdkafka, only common/store hiredis, only common/http libmicrohttpd. Producer, consumer
+# and scheduler do not know one another.
 # With -D SELF_TEST=<scratch folder> it plants violations there and fails where one of them is not found.
 
 cmake_minimum_required(VERSION 3.25)
 
 # What the files under a folder may include in quotes, besides files of their own folder.
-set(folders common/include common/base common/task common/wire common/bus common/store common/program
+set(folders common/include common/base common/task common/wire common/bus common/store common/program common/metrics common/http
 	producer/include consumer/include producer consumer scheduler)
 set(allowed_common/include "millrace/status\\.h")
 set(allowed_common/base "(base/.+|millrace/status\\.h)")
 set(allowed_common/task "((base|task)/.+|millrace/status\\.h)")
+set(allowed_common/metrics "((base|metrics)/.+|millrace/status\\.h)")
+set(allowed_common/http "((base|metrics|http)/.+|millrace/status\\.h)")
 set(allowed_common/wire "((base|task|wire)/.+|wire_schemas\\.h|millrace/status\\.h)")
 set(allowed_common/bus "((base|task|bus)/.+|millrace/status\\.h)")
 set(allowed_common/store "((base|task|store)/.+|store_scripts\\.h|millrace/status\\.h)")
@@ -20,11 +23,11 @@ set(allowed_common/program "((base|task|bus|store|program)/.+|millrace/status\\.
 set(allowed_producer/include "millrace/(status|client)\\.h")
 set(allowed_consumer/include "millrace/(status|worker)\\.h")
 set(allowed_producer "((base|task|wire|bus|store|program|lib|cli)/.+|millrace/(status|client)\\.h)")
-set(allowed_consumer "((base|task|wire|bus|store|program|lib|daemon)/.+|millrace/(status|worker)\\.h)")
-set(allowed_scheduler "((base|task|wire|bus|store|program|lib|daemon)/.+|millrace/status\\.h)")
+set(allowed_consumer "((base|task|wire|bus|store|program|metrics|http|lib|daemon)/.+|millrace/(status|worker)\\.h)")
+set(allowed_scheduler "((base|task|wire|bus|store|program|metrics|http|lib|daemon)/.+|millrace/status\\.h)")
 
-set(foreign "avro[./]" "librdkafka/" "rdkafka[.]" "hiredis[./]")
-set(foreign_owners common/wire common/bus common/bus common/store)
+set(foreign "avro[./]" "librdkafka/" "rdkafka[.]" "hiredis[./]" "microhttpd")
+set(foreign_owners common/wire common/bus common/bus common/store common/http)
 
 function(folder_of file ret)
 	foreach(folder ${folders})
