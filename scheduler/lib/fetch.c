@@ -306,28 +306,18 @@ static void aim(struct fetch *fetch, struct line *line)
 		seek_to(fetch, line, first->offset);
 }
 
-/* Whoever was given a record may have asked for one before it: then the rest is read again from there. */
-static void read_batch(struct fetch *fetch, struct line *line, struct bus_message *const *messages, size_t n)
-{
-	bool goes_on = true;
-
-	for (size_t i = 0; i < n; i++) {
-		if (goes_on) {
-			read_message(fetch, line, messages[i]);
-			goes_on = line->position > messages[i]->offset;
-		}
-		bus_message_free(fetch->s->links.fetch, messages[i]);
-	}
-}
-
 static void read_line(struct fetch *fetch, struct line *line)
 {
+	struct bus *bus = fetch->s->links.fetch;
 	struct bus_message *messages[BATCH];
 
 	for (int batch = 0; batch < BATCHES_A_TURN && line->len > 0 && line->position >= 0; batch++) {
-		size_t n = bus_take(fetch->s->links.fetch, line->topic, line->partition, messages, BATCH);
+		size_t n = bus_take(bus, line->topic, line->partition, messages, BATCH);
 
-		read_batch(fetch, line, messages, n);
+		for (size_t i = 0; i < n; i++) {
+			read_message(fetch, line, messages[i]);
+			bus_message_free(bus, messages[i]);
+		}
 		if (n < BATCH)
 			break;
 	}

@@ -200,11 +200,13 @@ void shard_vouched(struct shard *shard)
 	struct scheduler *s = shard->s;
 	const struct recovery *recovery = &shard->recovery;
 
-	/* Reading goes on where the replay ended. The next look tells what waits. */
+	/* Reading goes on where the replay ended. The next look tells what waits, and nothing fires before what was written during
+	 * the replay is read. */
 	if (shard->journal.position < shard->stored_offset)
 		shard->journal.position = shard->stored_offset;
 	shard->look_us = shard->sweep_us = shard->ready_us = s->now_us;
 	shard->expire_us = s->now_us + LOOK_INTERVAL_US;
+	cursor_forget_end(&shard->journal, s->now_us);
 	shard_change(shard, PHASE_READY);
 	watch_recovered(shard);
 	log_info("shard recovered", LOG_I("shard", shard->id), LOG_I("results", recovery->replayed_results),

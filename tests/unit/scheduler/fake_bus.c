@@ -42,6 +42,12 @@ static enum mr_status produce(struct bus *bus, const struct bus_record *record, 
 	assert_false(fake(bus)->is_fetch);
 	if (world->kafka_full)
 		return MR_EFULL;
+	if (world->kafka_refuses != MR_OK) {
+		enum mr_status status = world->kafka_refuses;
+
+		world->kafka_refuses = MR_OK;
+		return status;
+	}
 	sent = arena_alloc(&world->arena, sizeof(*sent));
 	items = arena_alloc(&world->arena, (record->headers.len + 1) * sizeof(*items));
 	for (size_t i = 0; i < record->headers.len; i++) {
@@ -285,6 +291,11 @@ size_t world_ack(struct world *world, enum mr_status status)
 			break;
 	}
 	return n;
+}
+
+void world_kafka_refuses(struct world *world, enum mr_status status)
+{
+	world->kafka_refuses = status;
 }
 
 void world_kafka_full(struct world *world, bool full)

@@ -201,6 +201,17 @@ static void after_further_losses_the_policy_says_when(void **state)
 	assert_in_range(record.due_at_ms, before_ms + 2000, before_ms + 2500);
 }
 
+static void a_retry_that_is_refused_at_once_has_its_record_read_again(void **state)
+{
+	struct bed *bed = *state;
+
+	started(bed, TASK);
+	world_kafka_refuses(bed->world, MR_ETOO_LARGE);
+	lost(bed);
+	assert_true(world_did(bed->world, "finish a FAILED"));
+	assert_true(bytes_is(published(bed).failure->type, "TooLarge"));
+}
+
 static void a_loss_that_may_not_be_retried_fails_the_task(void **state)
 {
 	struct bed *bed = *state;
@@ -651,6 +662,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(after_a_first_loss_the_next_attempt_is_due_at_once),
 		TEST(after_further_losses_the_policy_says_when),
+		TEST(a_retry_that_is_refused_at_once_has_its_record_read_again),
 		TEST(a_loss_that_may_not_be_retried_fails_the_task),
 		TEST(a_lost_attempt_that_was_to_be_canceled_is_canceled),
 		TEST(a_long_walk_over_parked_attempts_goes_on_where_it_was),

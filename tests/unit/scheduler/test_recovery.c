@@ -62,8 +62,30 @@ static void recovery_goes_nonce_barrier_ends_results_journal_vouch(void **state)
 	world_expect(world, NULL);
 	world_pass(world, 100);
 	world_expect(world, "ends journal results", "read results@-2", "restore a b", "read", "seek journal -2", "replay c",
-		     "vouch 1 2", NULL);
+		     "vouch 1 2", "ends journal", NULL);
 	assert_true(scheduler_ready(world_scheduler(world)));
+}
+
+static void nothing_fires_before_what_was_written_during_the_replay_is_read(void **state)
+{
+	struct world *world = *state;
+
+	world_hold_ends(world, true);
+	begin(world);
+	world_pass(world, LEASE_MS);
+	world_hold_answers(world, true);
+	world_answer_ends(world);
+	world_settle(world);
+	assert_true(world_did(world, "vouch 0 0"));
+	world_backoff(world, "late", 2, 60000);
+	world_due(world, "a", 2, 0);
+	world_hold_answers(world, false);
+	world_pass(world, 200);
+	assert_true(world_did(world, "apply 0>1 late"));
+	assert_false(world_did(world, "fire"));
+	world_hold_ends(world, false);
+	world_settle(world);
+	assert_true(world_did(world, "fire"));
 }
 
 static void an_installation_without_records_is_ready_after_the_lease_period(void **state)
@@ -142,7 +164,7 @@ static void a_known_worker_that_does_not_come_back_is_buried_before_the_replay(v
 	world_pass(world, 1000);
 	world_forget(world);
 	world_pass(world, LEASE_MS + 500);
-	world_expect(world, "bury w1", "ends journal results", "seek journal -2", "vouch 0 0", NULL);
+	world_expect(world, "bury w1", "ends journal results", "seek journal -2", "vouch 0 0", "ends journal", NULL);
 }
 
 static void a_lease_that_has_not_seen_the_nonce_holds_the_barrier(void **state)
@@ -264,6 +286,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(recovery_goes_nonce_barrier_ends_results_journal_vouch),
+		TEST(nothing_fires_before_what_was_written_during_the_replay_is_read),
 		TEST(an_installation_without_records_is_ready_after_the_lease_period),
 		TEST(results_and_journal_are_replayed_from_the_stored_positions),
 		TEST(an_answer_to_one_publication_only_is_not_restored),

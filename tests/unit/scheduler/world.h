@@ -53,6 +53,8 @@ void world_compact(struct world *world, const char *topic, int64_t offset);
 bool world_answer_ends(struct world *world);
 void world_hold_ends(struct world *world, bool hold);
 size_t world_ack(struct world *world, enum mr_status status);
+/* The next record is refused at once. */
+void world_kafka_refuses(struct world *world, enum mr_status status);
 void world_kafka_full(struct world *world, bool full);
 /* From now on what is written to the journal can be read there once it is acknowledged. */
 void world_echo_journal(struct world *world);

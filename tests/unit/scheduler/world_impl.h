@@ -75,6 +75,7 @@ struct world {
 	struct fake_bus bus, fetch;
 	struct fake_log logs[LOGS];
 	struct sent *newest;
+	enum mr_status kafka_refuses; /* the next record, at once */
 	bool kafka_full, hold_ends, hold_answers, echo_journal;
 	int64_t control_sought, control_offset;
 	struct task_view view;
