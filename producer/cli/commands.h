@@ -19,6 +19,7 @@ int command_complete(int argc, char **argv);
 int command_fail(int argc, char **argv);
 int command_heartbeat(int argc, char **argv);
 int command_dead(int argc, char **argv);
+int command_health(int argc, char **argv);
 int command_dev(int argc, char **argv);
 int command_version(int argc, char **argv);
 

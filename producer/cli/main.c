@@ -29,6 +29,7 @@ static const struct command {
 	{"fail", command_fail, "end an attempt as failed, from outside"},
 	{"heartbeat", command_heartbeat, "tell that an attempt lives, from outside"},
 	{"dead", command_dead, "list, show and replay what could not be understood"},
+	{"health", command_health, "ask a worker or scheduler whether it is ready"},
 	{"dev", command_dev, "run everything on this machine, to try it out"},
 	{"version", command_version, "print the version"},
 };
