@@ -288,8 +288,7 @@ static void unpause(struct worker *worker, const struct control *control)
 	}
 }
 
-/* When the run began: a command from before that names no run is for another one. */
-static int64_t began_at_ms(const struct job *job)
+int64_t control_began_at_ms(const struct job *job)
 {
 	return job->dispatch.republished ? job->scheduled_at_ms : job->dispatched_at_ms;
 }
@@ -304,7 +303,7 @@ static void update(struct worker *worker, const struct control *control, int64_t
 
 		if (has_ended || !bytes_equal(job->key, control->task_key))
 			continue;
-		if (control->run_id.len ? !bytes_equal(job->run_id, control->run_id) : at_ms < began_at_ms(job))
+		if (control->run_id.len ? !bytes_equal(job->run_id, control->run_id) : at_ms < control_began_at_ms(job))
 			continue;
 		if (wire_options_apply(arena_copy(&job->arena, control->options.data), &job->arena, &changed, NULL) != MR_OK)
 			continue;
@@ -368,6 +367,8 @@ static void take_command(struct worker *worker, const struct control *control, i
 
 	if (control->command == CONTROL_UPDATE)
 		update(worker, control, at_ms);
+	else if (control->command == CONTROL_COMPLETE || control->command == CONTROL_FAIL)
+		fence_command(worker, control, at_ms);
 	if (!concerns_attempts(control->command))
 		return;
 	if (bytes_present(control->token)) {
@@ -414,7 +415,7 @@ static void interrupt(struct worker *worker, struct job *job, const struct comma
 /* True where the task is to end. A command that names no run is for the run that there was: not for one that began later. */
 static bool is_ended_by(struct worker *worker, struct job *job, const struct command *command, bool names_run)
 {
-	int64_t began_ms = began_at_ms(job);
+	int64_t began_ms = control_began_at_ms(job);
 	bool terminated = command->terminate_at_ms != NEVER && (names_run || command->terminate_at_ms >= began_ms);
 	bool canceled = command->cancel_at_ms != NEVER && (names_run || command->cancel_at_ms >= began_ms);
 

@@ -32,8 +32,14 @@ void execute_begin(struct worker *worker, struct job *job)
 {
 	if (ended_before_start(worker, job, LEDGER_CLAIMING))
 		return;
-	job->budget_ms = deadline_budget_ms(&job->timeouts, close_deadline_ms(job), worker_time_ms(worker));
 	worker_job_state(job, JOB_READY);
+	if (!fence_holds_back(worker, job))
+		execute_ready(worker, job);
+}
+
+void execute_ready(struct worker *worker, struct job *job)
+{
+	job->budget_ms = deadline_budget_ms(&job->timeouts, close_deadline_ms(job), worker_time_ms(worker));
 	job_list_push(&worker->ready, job);
 }
 
@@ -147,7 +153,7 @@ static int64_t earlier(int64_t a, int64_t b)
 /* When a running attempt is to be looked at next. */
 static int64_t next_us(const struct worker *worker, const struct job *job)
 {
-	int64_t at_us = earlier(park_next_us(worker, job), heartbeat_next_us(job));
+	int64_t at_us = earlier(fence_next_us(job), earlier(park_next_us(worker, job), heartbeat_next_us(job)));
 
 	if (job->killed)
 		return INT64_MAX;
@@ -213,6 +219,21 @@ void execute_terminate(struct worker *worker, struct job *job)
 		kill_now(worker, job);
 }
 
+void execute_supersede(struct worker *worker, struct job *job)
+{
+	bool queued = job->state == JOB_QUEUED;
+
+	job->superseded = true;
+	if (job->state == JOB_READY || (queued && executor_take_back(worker->config.executor, job->handle))) {
+		fence_drop(worker, job);
+		return;
+	}
+	assert(queued || job->state == JOB_RUNNING);
+	timers_clear(&worker->timers, &job->timer);
+	if (!queued)
+		kill_now(worker, job);
+}
+
 /* ---- its way through an executor ---- */
 
 void execute_push(struct worker *worker)
@@ -253,7 +274,7 @@ static void begin_clocks(struct worker *worker, struct job *job)
 	for (enum cancel_reason reason = CANCEL_REQUESTED; job->told && reason <= CANCEL_RESET; reason++)
 		if (job->told & 1u << reason)
 			arm_kill(worker, job, reason);
-	if (job->terminated)
+	if (job->terminated || job->superseded)
 		kill_now(worker, job);
 	execute_arm(worker, job);
 }
@@ -284,7 +305,10 @@ static void ended(struct worker *worker, struct job *job, const struct executor_
 	job->timed_out = timeout_at_end(job, event);
 	pace_measured(job, event->ended_mono_us - event->started_mono_us);
 	pace_left(worker, job);
-	outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
+	if (job->superseded)
+		fence_drop(worker, job);
+	else
+		outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
 }
 
 void execute_event(void *ctx, const struct executor_event *event)
@@ -340,6 +364,7 @@ void execute_woken(struct worker *worker, struct job *job)
 		kill_now(worker, job);
 	park_woken(worker, job);
 	heartbeat_woken(worker, job);
+	fence_woken(worker, job);
 	execute_arm(worker, job);
 }
 

@@ -64,7 +64,7 @@ void heartbeat_rung(struct worker *worker, struct job *job)
 	struct executor_beat beat;
 
 	/* Not of the next one: until the interval is over nobody needs to know, and then the timer looks. */
-	if (job->state != JOB_RUNNING || !look(worker, job, false, &beat))
+	if (job->state != JOB_RUNNING || job->superseded || !look(worker, job, false, &beat))
 		return;
 	if (!job->park) {
 		/* The STARTED record has its details, which are borrowed no longer when it was made. */

@@ -3,6 +3,7 @@
 #define CONSUMER_JOB_H
 
 #include "base/arena.h"
+#include "lib/fence.h"
 #include "lib/park.h"
 #include "lib/timers.h"
 #include "store/store.h"
@@ -24,11 +25,12 @@ enum job_state {
 	JOB_CLAIMING,
 	/* Its owner lives elsewhere, or it may not start yet: asks again when its timer is due. Next states: FRESH, FREE. */
 	JOB_WAITING,
-	/* Claimed; waits for room in the executor's ring. Next states: QUEUED, RELEASING, FINISHING (its time is over). */
+	/* Claimed; waits for room in the executor's ring, or for the end of a former attempt here. Next states: QUEUED, RELEASING,
+	 * FINISHING (its time is over), FREE (superseded). */
 	JOB_READY,
-	/* In the executor's ring. Next states: RUNNING, RELEASING. */
+	/* In the executor's ring. Next states: RUNNING, RELEASING, FREE (superseded). */
 	JOB_QUEUED,
-	/* Next states: JOURNALLING, FINISHING. */
+	/* Next states: JOURNALLING, FINISHING, FREE (superseded). */
 	JOB_RUNNING,
 	/* Given back unharmed. Next state: FREE. */
 	JOB_RELEASING,
@@ -106,6 +108,8 @@ struct job {
 	int64_t kill_at_us;          /* 0 = it was not told to stop */
 	bool killed, shut_down;
 	bool cancel_requested, paused, reset, terminated; /* by commands */
+	struct doubt doubt;
+	bool superseded; /* another has ended it, or a later attempt was claimed: what it says of its end is dropped */
 
 	/* 5 outcome, 6 result */
 	enum result_status status;

@@ -85,7 +85,9 @@ static bool is_held(const struct job *job)
 	case JOB_QUEUED:
 	case JOB_RUNNING:
 	case JOB_JOURNALLING:
-		return job->handle != 0;
+		return job->handle != 0 && !job->superseded;
+	case JOB_FINISHING: /* finish itself writes to an empty state */
+		return job->doubt.holds_result;
 	case JOB_FREE:
 	case JOB_FRESH:
 	case JOB_DELAYED:
@@ -93,7 +95,6 @@ static bool is_held(const struct job *job)
 	case JOB_WAITING:
 	case JOB_RELEASING:
 	case JOB_FORWARDING:
-	case JOB_FINISHING: /* finish itself writes to an empty state */
 	case JOB_PUBLISHING:
 	case JOB_CLEARING:
 	case JOB_DEAD:

@@ -76,7 +76,7 @@ static void send(struct worker *worker, struct job *job)
 void park_begin(struct worker *worker, struct job *job)
 {
 	assert(job->state == JOB_RUNNING);
-	if (job->park && (job->park->started.state != DELIVERY_UNSENT || job->park->refused))
+	if (job->superseded || (job->park && (job->park->started.state != DELIVERY_UNSENT || job->park->refused)))
 		return;
 	park_of(worker, job);
 	send(worker, job);

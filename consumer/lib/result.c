@@ -55,7 +55,8 @@ void result_close(struct worker *worker, struct job *job, const struct result *r
 	set_output(worker, job, result);
 	job->outbox = job->journalled;
 	worker_job_state(job, JOB_FINISHING);
-	job_list_push(&worker->finishing, job);
+	if (!fence_holds_result(worker, job))
+		job_list_push(&worker->finishing, job);
 }
 
 static size_t count_replies(struct bytes replies)

@@ -40,6 +40,7 @@ struct worker *worker_new(const struct worker_config *config)
 		worker->feeds[i].worker = worker;
 	worker->exchanges = mem_alloc(config->queues * sizeof(worker->exchanges[0]));
 	worker->commands = control_new();
+	worker->reports = reports_new();
 	worker->shards = mem_alloc((size_t)config->shards * sizeof(worker->shards[0]));
 	return worker;
 }
@@ -84,6 +85,7 @@ void worker_free(struct worker *worker)
 	free(worker->shards);
 	free(worker->exchanges);
 	control_free(worker->commands);
+	reports_free(worker->reports);
 	free(worker->feeds);
 	free(worker->topic_results);
 	free(worker->topic_journal);
@@ -189,6 +191,9 @@ void worker_timer_due(struct worker *worker, struct job *job)
 	case JOB_DEAD:
 		dead_woken(worker, job);
 		return;
+	case JOB_FINISHING:
+		fence_woken(worker, job);
+		return;
 	case JOB_FREE:
 	case JOB_FRESH:
 	case JOB_DELAYED:
@@ -197,7 +202,6 @@ void worker_timer_due(struct worker *worker, struct job *job)
 	case JOB_QUEUED:
 	case JOB_RELEASING:
 	case JOB_FORWARDING:
-	case JOB_FINISHING:
 	case JOB_LINGERING:
 		break;
 	}
@@ -302,6 +306,7 @@ void worker_job_free(struct worker *worker, struct job *job)
 	pace_left(worker, job);
 	worker_job_unreserve(worker, job);
 	settle_forget(job);
+	fence_forget(worker, job);
 	if (park_holds(job)) {
 		job->state = JOB_LINGERING;
 		return;

@@ -20,9 +20,10 @@
  *
  * The way of a task through it (design.md 4), one file a step:
  *   intake.c 2 -> claim.c 3 -> execute.c 4 -> outcome.c 5 -> result.c 6 -> settle.c 8
- * beside it: park.c and heartbeat.c (what is journalled of attempts while they run), dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between
- * attempts), deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), control.c (commands), offer.c
- * and forward.c (what waits here and could run elsewhere), lease.c (that it lives, and what it holds after a loss of Redis), drain.c
+ * beside it: park.c and heartbeat.c (what is journalled of attempts while they run), fence.c (attempts that somebody else may have
+ * ended), dead.c (records that cannot be understood), delay.c (start delays), journal.c (what carries a task between attempts),
+ * deliver.c (records sent until they are acknowledged), pace.c (how much is claimed ahead), control.c (commands), offer.c and
+ * forward.c (what waits here and could run elsewhere), lease.c (that it lives, and what it holds after a loss of Redis), drain.c
  * (its end).
  */
 
@@ -115,6 +116,9 @@ struct worker {
 	struct job **by_entry; /* ledger index -> job */
 	struct line fresh;
 	struct job_list ready, queued, running, finishing, releasing, clearing, journalling;
+	struct job_list held_back; /* READY, but a former attempt of the key has not ended */
+	size_t n_doubted;
+	struct reports *reports;
 	struct timers timers;
 
 	struct map lanes; /* by "topic:partition" */
@@ -238,6 +242,8 @@ void pace_measured(struct job *job, int64_t run_us);
 void pace_deinit(struct worker *worker);
 /* 4 */
 void execute_begin(struct worker *worker, struct job *job);
+/* A READY job in no list: it may be pushed. */
+void execute_ready(struct worker *worker, struct job *job);
 void execute_push(struct worker *worker);
 void execute_event(void *worker, const struct executor_event *event);
 void execute_woken(struct worker *worker, struct job *job);
@@ -251,6 +257,8 @@ void execute_arm(struct worker *worker, struct job *job);
 void execute_tell(struct worker *worker, struct job *job, enum cancel_reason reason);
 /* Ends an attempt at once, without a grace period: the task is TERMINATED. The job may be gone when this returns. */
 void execute_terminate(struct worker *worker, struct job *job);
+/* Ends an attempt at once that is not ours any more: nothing follows from it. The job may be gone when this returns. */
+void execute_supersede(struct worker *worker, struct job *job);
 /* False where it has started. */
 bool execute_take_back(struct worker *worker, struct job *job);
 void execute_release(struct worker *worker, struct job *job);
@@ -299,6 +307,8 @@ void control_ends(struct worker *worker, const struct bus_partition *partitions,
 void control_message(struct worker *worker, const struct bus_message *message);
 /* Commands that are known for it are carried out; the job may be gone when this returns, unless it is not claimed. */
 void control_meet(struct worker *worker, struct job *job);
+/* When the job's run began, by Kafka's clock: a command from before that names no run is for another one. */
+int64_t control_began_at_ms(const struct job *job);
 /* Whether claims may begin: commands are read, or Kafka is too slow to wait for it. */
 bool control_is_read(const struct worker *worker);
 int64_t control_deadline_us(const struct worker *worker);

@@ -5,6 +5,7 @@ outlives the scheduler and Redis."""
 import pytest
 
 from support.codec import decode, encode
+from support.processes import is_running
 from support.waiting import eventually, stays
 
 LATER = {"initial_interval_ms": 60000}
@@ -140,24 +141,71 @@ def test_commands_sent_before_the_first_scheduler_count_and_later_ones_are_not_c
     assert len(effects(kafka, "s-reset")) == 2
 
 
-def test_the_owner_of_a_running_attempt_finds_its_own_end_stale(kafka, stack, exec_log, shards):
-    """COMPLETE by key while a worker still runs the attempt: the first end counts, and there is one result."""
+def result_ids(kafka):
+    return {key: len({each["result_id"] for each in results}) for key, results in kafka.results().by_key().items()}
+
+
+def await_gone(pids):
+    eventually(lambda: not any(is_running(pid) for pid in pids), 10, "the activities are killed")
+
+
+def test_an_attempt_that_is_completed_from_outside_is_killed_and_has_one_result(kafka, stack, exec_log, shards):
+    """COMPLETE by key while a worker still runs the attempt, which heeds nothing: parked or not."""
     stack.scheduler()
     worker(stack)
-    start(kafka, exec_log, "o-young", {"ms": 1500})
-    start(kafka, exec_log, "o-parked", {"steps": 1, "ms": 2500})
-    for key in ("o-young", "o-parked"):
+    keys = ["o-young", "o-parked"]
+    start(kafka, exec_log, "o-young", {"ms": 60000, "on_cancel": "ignore", "child": True})
+    start(kafka, exec_log, "o-parked", {"steps": 1, "ms": 60000, "on_cancel": "ignore"})
+    for key in keys:
         kafka.control("COMPLETE", key, result="from outside")
-    found = kafka.results().await_keys(["o-young", "o-parked"], limit_s=10)
-    assert [found[key][0]["result"] for key in ("o-young", "o-parked")] == ["from outside", "from outside"]
-    eventually(lambda: exec_log.running().total() == 0, 10, "the activities have ended")
 
-    def ids():
-        return {key: len({each["result_id"] for each in results}) for key, results in kafka.results().by_key().items()}
+    found = kafka.results().await_keys(keys, limit_s=10)
 
-    stays(lambda: ids() == {"o-young": 1, "o-parked": 1}, 1, "no second result")
+    assert [found[key][0]["result"] for key in keys] == ["from outside", "from outside"]
+    await_gone([pid for key in keys for pid in exec_log.pids(key)])
+    stays(lambda: result_ids(kafka) == {"o-young": 1, "o-parked": 1}, 1, "no second result")
     kafka.publish("default", task("o-next"))
     kafka.results().await_one("o-next")
+    eventually(lambda: sum(kafka.committed(kafka.topic("workers.default"), "tasks.default").values()) == 3, 10, "all is settled")
+
+
+def test_an_attempt_that_is_failed_from_outside_is_gone_before_the_next_one_starts(kafka, stack, exec_log, shards):
+    stack.scheduler()
+    worker(stack)
+    plan = {"ms": 60000, "on_cancel": "ignore"}
+    start(kafka, exec_log, "o-fails", plan, retry_policy={"initial_interval_ms": 1, "maximum_attempts": 3})
+    for attempt in (1, 2):
+        kafka.control("FAIL", "o-fails", failure={"type": "Refused", "message": "from outside"})
+        eventually(lambda: exec_log.attempts("o-fails") == [*range(1, attempt + 2)], 10, "the next attempt starts")
+        assert [is_running(pid) for pid in exec_log.pids("o-fails")] == [False] * attempt + [True]
+    kafka.control("COMPLETE", "o-fails", result="from outside")
+    result = kafka.results().await_one("o-fails")
+    assert (result["status"], result["attempt"], result["result"]) == ("COMPLETED", 3, "from outside")
+    await_gone(exec_log.pids("o-fails"))
+
+
+def test_an_attempt_that_was_completed_from_outside_has_no_second_result_when_redis_is_lost(
+    kafka, stack, exec_log, redis_server, shards
+):
+    """Its activity ends while Redis knows nothing."""
+    stack.scheduler()
+    worker(stack)
+    keys = [f"o-{ms}" for ms in range(200, 1000, 50)]
+    kafka.publish_all("default", [task(key, {"ms": int(key[2:]), "on_cancel": "ignore"}) for key in keys])
+    exec_log.await_starts(len(keys))
+    for key in keys:
+        kafka.control("COMPLETE", key, result="from outside")
+    kafka.results().await_keys(keys, limit_s=10)
+    redis_server.flushall()
+
+    def are_over():
+        ended = {line["key"] for line in exec_log.lines("end")}
+        return not [key for key in keys if key not in ended and any(is_running(pid) for pid in exec_log.pids(key))]
+
+    eventually(are_over, 10, "the activities are over")
+    kafka.publish("default", task("o-next"))
+    kafka.results().await_one("o-next", limit_s=20)
+    stays(lambda: result_ids(kafka) == dict.fromkeys([*keys, "o-next"], 1), 2, "no second result")
 
 
 @pytest.mark.timeout(120)

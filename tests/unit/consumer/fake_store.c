@@ -217,8 +217,6 @@ static void answer_lease(struct fake_store *s, struct fake_call *call)
 
 static void answer(struct fake_store *s, struct fake_call *call)
 {
-	struct task_view seen = {.state = s->view, .shard_ready = true};
-
 	switch (call->kind) {
 	case CALL_CLAIM:
 		answer_claims(s, call);
@@ -233,7 +231,7 @@ static void answer(struct fake_store *s, struct fake_call *call)
 		answer_lease(s, call);
 		return;
 	case CALL_VIEW:
-		((store_view_fn *)call->done)(call->ctx, MR_OK, &seen);
+		((store_view_fn *)call->done)(call->ctx, MR_OK, &s->view);
 		return;
 	case CALL_OFFER:
 		answer_offers(s, call);
@@ -336,7 +334,12 @@ void world_bury(struct world *world)
 
 void world_view_gets(struct world *world, enum view_state state)
 {
-	world->store.view = state;
+	world->store.view = (struct task_view){.state = state, .shard_ready = true};
+}
+
+struct task_view *world_view(struct world *world)
+{
+	return &world->store.view;
 }
 
 void world_offers_get(struct world *world, const struct offer *offers, size_t n)

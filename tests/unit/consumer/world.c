@@ -59,7 +59,8 @@ struct world *world_new(const struct world_options *options)
 	make_registry(world, o->limit);
 	assert_int_equal(wire_new(&world->wire, NULL), MR_OK);
 	world->ledger_memory = mem_alloc(ledger_bytes(WORLD_LEDGER));
-	world->store = (struct fake_store){.world = world, .claim = {.verdict = CLAIM_RUN}, .ready = true};
+	world->store =
+		(struct fake_store){.world = world, .claim = {.verdict = CLAIM_RUN}, .ready = true, .view.shard_ready = true};
 	fake_executor_init(world, config.slots + config.depth);
 	config.registry = world->registry;
 	config.wire = world->wire;

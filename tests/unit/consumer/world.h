@@ -67,6 +67,8 @@ void world_finishes_find_commands(struct world *world);
 void world_shards_ready(struct world *world, bool ready, const char *recovery_nonce);
 void world_bury(struct world *world);
 void world_view_gets(struct world *world, enum view_state state);
+/* The same, for what else it tells; borrowed. */
+struct task_view *world_view(struct world *world);
 /* What other workers offer, borrowed; offers of ours are in the trace from now on: "offer QUEUE FREE PARTITIONS". */
 void world_offers_get(struct world *world, const struct offer *offers, size_t n);
 /* Answers all calls that are under way; how many there were. */

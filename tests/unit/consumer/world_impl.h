@@ -58,7 +58,7 @@ struct fake_store {
 	bool commanded;
 	bool ready, buried, refusing;
 	const char *recovery_nonce;
-	enum view_state view;
+	struct task_view view;
 	const struct offer *offers;
 	size_t n_offers;
 	bool tells_offers;
