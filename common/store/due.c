@@ -141,7 +141,7 @@ enum mr_status store_watch(struct store *store, int shard, struct bytes nonce, c
 enum mr_status store_unwatch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
 			     store_done_fn *done, void *ctx)
 {
-	if (!watches_ok(store, shard, requests, n))
+	if (nonce.len == 0 || !watches_ok(store, shard, requests, n))
 		return MR_EINVAL;
 	struct call *call = watch_call(store, SCRIPT_unwatch, shard, nonce, n, done, ctx);
 

@@ -430,6 +430,7 @@ struct watch_request {
 };
 enum mr_status store_watch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
 			   store_done_fn *done, void *ctx);
+/* Forgets them again. The nonce is that of the owner, which has judged by the data of now. */
 enum mr_status store_unwatch(struct store *store, int shard, struct bytes nonce, const struct watch_request *requests, size_t n,
 			     store_done_fn *done, void *ctx);
 

@@ -199,7 +199,7 @@ static void whoever_watches_need_not_own_the_shard(void **state)
 
 	assert_int_equal(fx_watch(fx, "", TIMER_CLOSE, 0, 1, PLACE, 1000), MR_OK);
 	FX_ASSERT_REDIS(fx, "1", "ZCARD", fx_key("T"));
-	assert_int_equal(fx_unwatch(fx, "", TIMER_CLOSE, 0, 1, PLACE), MR_OK);
+	assert_int_equal(fx_unwatch(fx, "n1", TIMER_CLOSE, 0, 1, PLACE), MR_OK);
 	FX_ASSERT_REDIS(fx, "0", "ZCARD", fx_key("T"));
 }
 
@@ -226,7 +226,9 @@ static void what_cannot_be_watched_is_refused(void **state)
 	request.place = BYTES_LIT("a\tb");
 	assert_int_equal(store_watch(fx->store, FX_SHARD, FX_NONCE, &request, 1, fx_on_done, fx), MR_EINVAL);
 	assert_int_equal(store_watch(fx->store, FX_SHARD, FX_NONCE, &request, 0, fx_on_done, fx), MR_EINVAL);
+	request.place = BYTES_LIT("a");
 	assert_int_equal(store_unwatch(fx->store, -1, FX_NONCE, &request, 1, fx_on_done, fx), MR_EINVAL);
+	assert_int_equal(store_unwatch(fx->store, FX_SHARD, BYTES_LIT(""), &request, 1, fx_on_done, fx), MR_EINVAL);
 }
 
 /* ---- heartbeats of attempts that nobody runs ---- */
