@@ -138,6 +138,8 @@ void timers_reset(struct shard *shard);
 void timers_note_backoff(struct shard *shard, int64_t due_ms);
 void timers_note_timeout(struct shard *shard, int64_t due_ms);
 void timers_note(struct shard *shard, int64_t due_ms);
+/* Schedule timeouts of records that wait for no worker any more; at most STORE_BATCH_MAX. */
+void timers_forget(struct shard *shard, const struct watch_request *requests, size_t n);
 void timers_turn(struct shard *shard);
 int64_t timers_deadline_us(const struct shard *shard);
 

@@ -125,6 +125,37 @@ static void end_too_large(struct job *job)
 	job_free(job);
 }
 
+/* A command may have set a timeout that the task's record does not have. */
+static bool may_have_start_timeout(const struct job *job, const struct journal_record *record)
+{
+	struct scheduler *s = job->shard->s;
+	struct task task;
+
+	if (bytes_present(job->options))
+		return true;
+	task_init(&task);
+	return wire_decode_task(s->links.wire, record->task, &s->arena, &task, &(bool){false}, NULL) == MR_OK &&
+	       task.schedule_to_start_timeout_ms > 0;
+}
+
+/* An attempt that a worker held back has another record now, with a time to start of its own. Its former record is settled, but
+ * maybe not committed yet, so that it could not be told from one that waits. */
+static void forget_former_record(const struct job *job, const struct journal_record *record)
+{
+	const struct watch_request request = {
+		.kind = TIMER_SCHEDULE_TO_START,
+		.key = job->key,
+		.run_id = job->run_id,
+		.epoch = job->epoch,
+		.attempt = job->attempt,
+		.place = record->record_id,
+	};
+
+	if (record->kind == JOURNAL_WAITING && record->record_id.len > 0 && record->attempt == job->attempt &&
+	    record->epoch == job->epoch && job->shard->phase == PHASE_READY && may_have_start_timeout(job, record))
+		timers_forget(job->shard, &request, 1);
+}
+
 /* The record is here; `value` absent: from memory. */
 static void job_found(struct job *job, struct bytes value, const struct journal_record *record)
 {
@@ -133,8 +164,10 @@ static void job_found(struct job *job, struct bytes value, const struct journal_
 	assert(!job->finished && job->step == JOB_RECORD);
 	job->step = JOB_SENDING;
 	status = dispatch_send(job, record);
-	if (status == MR_OK)
+	if (status == MR_OK) {
+		forget_former_record(job, record);
 		return;
+	}
 	if (status == MR_EFULL) {
 		if (bytes_present(value))
 			cache_put(job->shard->s->cache, job->shard->id, job->want.offset, job->dispatched_at_ms, value);

@@ -140,7 +140,7 @@ static void on_forgotten(void *ctx, enum mr_status status)
 		log_debug("timers could not be forgotten", LOG_S("reason", mr_status_text(status)));
 }
 
-static void forget(struct shard *shard, const struct watch_request *requests, size_t n)
+void timers_forget(struct shard *shard, const struct watch_request *requests, size_t n)
 {
 	struct scheduler *s = shard->s;
 	struct shard_call *call;
@@ -185,7 +185,7 @@ static void on_due(void *ctx, enum mr_status status, const struct due_timer *due
 			break;
 		}
 	}
-	forget(shard, forgotten, n_forgotten);
+	timers_forget(shard, forgotten, n_forgotten);
 }
 
 static bool has_room(const struct scheduler *s)

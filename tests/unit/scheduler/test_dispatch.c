@@ -200,6 +200,42 @@ static void what_commands_have_changed_goes_with_the_attempt(void **state)
 	assert_string_equal(world_header(world, "tasks.default", HEADER_OPTIONS), "{\"priority\":1}");
 }
 
+/* An attempt that a worker held back, to be dispatched now. */
+static void held_back(struct world *world, const char *task)
+{
+	struct journal_record record;
+
+	journal_record_init(&record);
+	record.kind = JOURNAL_WAITING;
+	record.task_key = record.task_record_key = BYTES_LIT("a");
+	record.run_id = BYTES_LIT("run");
+	record.attempt = 1;
+	record.record_id = BYTES_LIT("t.tasks.default:0:7");
+	record.topic = BYTES_LIT("t.tasks.default");
+	record.task = bytes_of(task);
+	record.due_at_ms = world_now_ms(world);
+	world_due(world, "a", 1, world_journal(world, &record));
+	world_settle(world);
+}
+
+static void the_time_to_start_of_a_record_that_was_held_back_is_over(void **state)
+{
+	struct world *world = *state;
+
+	live(world);
+	held_back(world, "{\"activity_type\":\"x\",\"schedule_to_start_timeout_ms\":500}");
+	world_expect(world, "apply 0>1 a", "fire", "produce tasks.default a", "unwatch a 0", NULL);
+}
+
+static void without_a_time_to_start_nothing_is_forgotten(void **state)
+{
+	struct world *world = *state;
+
+	live(world);
+	held_back(world, "{\"activity_type\":\"x\"}");
+	world_expect(world, "apply 0>1 a", "fire", "produce tasks.default a", NULL);
+}
+
 static void a_full_queue_of_kafka_delays_but_loses_nothing(void **state)
 {
 	struct world *world = *state;
@@ -320,6 +356,8 @@ int main(void)
 		TEST(which_attempt_comes_next_is_for_redis_to_say),
 		TEST(a_record_of_another_task_is_not_sent),
 		TEST(what_commands_have_changed_goes_with_the_attempt),
+		TEST(the_time_to_start_of_a_record_that_was_held_back_is_over),
+		TEST(without_a_time_to_start_nothing_is_forgotten),
 		TEST(a_full_queue_of_kafka_delays_but_loses_nothing),
 		TEST(a_dispatch_that_kafka_failed_is_swept),
 		TEST(what_is_under_way_is_not_swept_twice),
