@@ -41,7 +41,7 @@ static void leases_parse(struct store *store, const redisReply *list, struct sha
 
 static void status_answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
 {
-	if (status != MR_OK || reply->elements != 9) {
+	if (status != MR_OK || reply->elements != 10 || reply->element[9]->type != REDIS_REPLY_ARRAY) {
 		call->done.status(call->ctx, MR_EREDIS, NULL);
 		return;
 	}
@@ -57,6 +57,8 @@ static void status_answered(struct store *store, struct call *call, enum mr_stat
 	};
 
 	leases_parse(store, reply->element[8], &answer);
+	for (size_t i = 0; i < STORE_TIMER_SETS; i++)
+		answer.timers[i] = reply_int(reply->element[9], i, 0);
 	call->done.status(call->ctx, MR_OK, &answer);
 }
 

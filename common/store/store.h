@@ -271,6 +271,8 @@ struct found_task {
 
 /* ---- scheduler ---- */
 
+#define STORE_TIMER_SETS 3
+
 struct shard_status {
 	enum shard_state {
 		SHARD_READY,
@@ -280,10 +282,11 @@ struct shard_status {
 	int64_t journal_offset; /* -1 = none stored */
 	int64_t results_tip;
 	int64_t control_offset;
-	int64_t now_ms;      /* Redis' clock */
-	int64_t next_due_ms; /* lowest score of the timer sets, -1 = none */
-	int64_t outbox;      /* entries */
-	struct bytes nonce;  /* of the marker */
+	int64_t now_ms;                   /* Redis' clock */
+	int64_t next_due_ms;              /* lowest score of the timer sets, -1 = none */
+	int64_t outbox;                   /* entries */
+	int64_t timers[STORE_TIMER_SETS]; /* entries of backoff, heartbeat, timeout */
+	struct bytes nonce;               /* of the marker */
 	const struct lease {
 		struct bytes worker;
 		int64_t counter;

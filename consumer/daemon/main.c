@@ -2,6 +2,7 @@
 /* millrace-worker: the stock worker. Runs programs and the activities of shared objects. */
 #include <stddef.h>
 
+#include "http/monitor.h"
 #include "millrace/worker.h"
 #include "program/program.h"
 
@@ -20,6 +21,7 @@ struct options {
 	int64_t max_input_bytes;
 	int64_t max_result_bytes;
 	bool no_setup;
+	const char *http;
 };
 
 #define MEMBER(name) offsetof(struct options, name)
@@ -122,6 +124,7 @@ static const struct conf_option table[] = {
 	 .offset = MEMBER(max_result_bytes),
 	 .help = "Largest result; a larger one fails its task at once."},
 	{.kind = CONF_BOOL, .name = "no-setup", .offset = MEMBER(no_setup), .help = "Do not create topics that are missing."},
+	MONITOR_OPTION(struct options, http),
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
 };
@@ -133,7 +136,7 @@ static const struct conf_program program = {
 		   "results.",
 	.epilog = "SIGTERM drains: no new tasks, running attempts may end within --grace, the rest goes back. A second one ends "
 		  "it at once.\n"
-		  "Exit status: 0 drained, 1 failed, 2 wrong usage or nothing to run.\n"
+		  "Exit status: 0 drained, 1 failed, or the port of --http is taken, 2 wrong usage or nothing to run.\n"
 		  "Example: millrace-worker -q default --exec greet=./greet.py",
 	.options = table,
 	.file_option = "config",
@@ -172,6 +175,7 @@ static struct mr_worker_options worker_options(const struct options *options)
 		.max_input_bytes = options->max_input_bytes,
 		.max_result_bytes = options->max_result_bytes,
 		.no_setup = options->no_setup,
+		.http = options->http,
 	};
 }
 

@@ -219,6 +219,8 @@ static void claimed(void *ctx, enum mr_status status, const struct claim_answer 
 	assert(status || n == batch->n);
 	if (status)
 		worker_batch_refused(worker, "claim");
+	for (size_t i = 0; i < batch->n && !status; i++)
+		meters_claimed(worker, answers[i].verdict);
 	for (size_t i = 0; i < batch->n; i++)
 		if (!status && !goes_back(worker, batch->jobs[i], answers[i].verdict)) {
 			answered(worker, batch->jobs[i], &answers[i]);

@@ -109,6 +109,7 @@ void dead_begin(struct worker *worker, struct job *job, const struct mr_error *e
 	struct bytes reason = reason_of(job, err);
 
 	worker->counters.bad++;
+	job->dead_kind = (int)meters_dead_kind(err);
 	tell(worker, job, reason);
 	worker_job_state(job, JOB_DEAD);
 	job->readable_key = has_key && bytes_present(job->task.activity_id);
@@ -138,6 +139,7 @@ void dead_woken(struct worker *worker, struct job *job)
 
 void dead_delivered(struct worker *worker, struct job *job)
 {
+	meters_dead_letter(worker, (enum dead_kind)job->dead_kind);
 	if (job->readable_key) {
 		look(worker, job);
 		return;

@@ -32,6 +32,7 @@ static void complete(struct worker *worker, struct job *job)
 		worker_job_free(worker, job);
 		return;
 	case JOB_PUBLISHING:
+		meters_published(worker, job);
 		settle_job(worker, job);
 		if (job->outbox)
 			journal_tombstone(worker, job);
@@ -84,6 +85,8 @@ static void refused(struct worker *worker, struct delivery *delivery, enum mr_st
 	struct job *job = delivery->job;
 
 	delivery->state = DELIVERY_UNSENT;
+	if (status != MR_EFULL)
+		meters_record_refused(worker);
 	if (status == MR_EFULL) {
 		wake_later(worker, job, DELIVER_FULL_MS);
 		return;

@@ -263,6 +263,7 @@ static void started(struct worker *worker, struct job *job, int64_t started_mono
 		return;
 	job->started_mono_us = started_mono_us;
 	worker->counters.started++;
+	meters_started(worker, job);
 	pace_started(worker, job);
 	worker_job_state(job, JOB_RUNNING);
 	job_list_push(&worker->running, job);
@@ -305,10 +306,12 @@ static void ended(struct worker *worker, struct job *job, const struct executor_
 	job->timed_out = timeout_at_end(job, event);
 	pace_measured(job, event->ended_mono_us - event->started_mono_us);
 	pace_left(worker, job);
-	if (job->superseded)
+	if (job->superseded) {
+		meters_superseded(job, event->ended_mono_us);
 		fence_drop(worker, job);
-	else
+	} else {
 		outcome_of_attempt(worker, job, &event->outcome, event->ended_mono_us);
+	}
 }
 
 void execute_event(void *ctx, const struct executor_event *event)
@@ -414,6 +417,7 @@ void execute_release_send(struct worker *worker)
 	}
 	worker->release_calls++;
 	worker->counters.released += batch->n;
+	meters_released(worker, batch->n);
 	if (worker->config.calls->release(worker->store, tokens, batch->n, released, batch) == MR_OK)
 		return;
 	worker->release_calls--;

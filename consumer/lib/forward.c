@@ -126,6 +126,7 @@ void forward_delivered(struct worker *worker, struct job *job)
 	worker_job_free(worker, job);
 }
 
+	meters_forwarded(worker, job);
 void forward_refused(struct worker *worker, struct job *job, enum mr_status status)
 {
 	log_debug("a task that waited could not be forwarded", LOG_B("key", job->key), LOG_S("status", mr_status_name(status)));

@@ -69,10 +69,12 @@ void heartbeat_rung(struct worker *worker, struct job *job)
 	if (!job->park) {
 		/* The STARTED record has its details, which are borrowed no longer when it was made. */
 		park_begin(worker, job);
-		if (!job->park->refused)
+		if (!job->park->refused) {
 			told(worker, job, beat.count);
-		else if (look(worker, job, false, &beat))
+			meters_heartbeat(job);
+		} else if (look(worker, job, false, &beat)) {
 			send(worker, job, &beat);
+		}
 	} else if (job->park->quiet || worker->now_us >= job->park->beat_at_us) {
 		send(worker, job, &beat);
 	}

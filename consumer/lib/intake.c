@@ -107,14 +107,14 @@ static enum mr_status check_size(const struct worker *worker, struct job *job, s
 
 	if (job->headers_bytes > INTAKE_HEADERS_BYTES) {
 		job->user_headers = (struct headers){NULL, 0}; /* no answer can carry them */
-		return mr_error_set(err, MR_EBAD_RECORD, "headers", "the record's headers have %zu bytes; up to %d are accepted",
+		return mr_error_set(err, MR_ETOO_LARGE, "headers", "the record's headers have %zu bytes; up to %d are accepted",
 				    job->headers_bytes, INTAKE_HEADERS_BYTES);
 	}
 	if ((int64_t)input > worker->config.max_input_bytes)
-		return mr_error_set(err, MR_EBAD_RECORD, "input", "the input has %zu bytes; this worker accepts up to %lld",
-				    input, (long long)worker->config.max_input_bytes);
+		return mr_error_set(err, MR_ETOO_LARGE, "input", "the input has %zu bytes; this worker accepts up to %lld", input,
+				    (long long)worker->config.max_input_bytes);
 	if (fields > INTAKE_FIELDS_BYTES)
-		return mr_error_set(err, MR_EBAD_RECORD, "task",
+		return mr_error_set(err, MR_ETOO_LARGE, "task",
 				    "the fields beside the input have %zu bytes; up to %d are accepted", fields,
 				    INTAKE_FIELDS_BYTES);
 	return MR_OK;
@@ -211,6 +211,7 @@ static void take_message(struct worker *worker, struct lane *lane, const struct 
 		return;
 	}
 	job->kind = pace_kind(worker, job->task.activity_type);
+	meters_received(worker, job);
 	job->nonce = worker_nonce(worker, &job->arena);
 	worker_job_state(job, JOB_FRESH);
 	claim_queue(worker, job);

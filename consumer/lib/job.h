@@ -53,6 +53,7 @@ enum job_state {
 
 struct lane;
 struct kind;
+struct type_meters;
 
 #define JOB_DELIVERIES 2 /* more come from the arena */
 
@@ -81,8 +82,10 @@ struct job {
 	int shard;
 	int64_t scheduled_at_ms, dispatched_at_ms;
 	struct kind *kind;
+	const struct type_meters *meters;
 	bool delay_checked; /* whatever its start delay: Redis knows the task */
 	bool readable_key;  /* DEAD: whom to answer is known */
+	int dead_kind;      /* DEAD: enum dead_kind */
 
 	/* 3 claim */
 	struct bytes nonce;
@@ -117,6 +120,7 @@ struct job {
 	bool outbox;    /* the journal has a record of it: to be cleared after the result */
 	bool commanded; /* a COMMAND or HEARTBEAT record too */
 	bool finished;  /* Redis has the result */
+	bool replayed;  /* it had it before: the task has ended long ago */
 	struct bytes out_value;
 	struct headers out_headers;
 	struct bytes replies;

@@ -129,6 +129,7 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 		history = former_failures(worker, job);
 	ending->last_failure = attempt_failures_last_real(history.failures, history.n);
 	verdict = outcome_decide(ending, &job->arena);
+	meters_ended(job, ending, &verdict, span->ended_mono_us);
 	if (verdict.failed)
 		log_failure(job, &verdict);
 	if (verdict.retry)
@@ -165,10 +166,12 @@ void outcome_of_attempt(struct worker *worker, struct job *job, const struct out
 	};
 	struct payload heartbeat = last_heartbeat(job, &ending);
 
-	if (outcome->kind == OUTCOME_PENDING && job->timed_out == TIMEOUT_NONE && !job->terminated)
+	if (outcome->kind == OUTCOME_PENDING && job->timed_out == TIMEOUT_NONE && !job->terminated) {
+		meters_pending(job, ended_mono_us);
 		journal_pending(worker, job, &heartbeat, end_of_time_ms(worker, job));
-	else
+	} else {
 		conclude(worker, job, &ending, &span);
+	}
 }
 
 /* For an end that no executor reports. */

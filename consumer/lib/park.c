@@ -130,6 +130,8 @@ void heartbeat_reported(struct worker *worker, struct job *job, enum mr_status s
 
 	assert(park->beat.state == DELIVERY_SENT);
 	park->beat.state = status == MR_OK ? DELIVERY_DONE : DELIVERY_UNSENT;
+	if (status == MR_OK)
+		meters_heartbeat(job);
 	if (linger(worker, job) || status == MR_OK)
 		return;
 	/* The next look finds it untold. */

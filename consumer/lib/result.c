@@ -120,6 +120,7 @@ void result_republish(struct worker *worker, struct job *job, const struct store
 	struct header *items = arena_alloc(&job->arena, (publication->headers.len + 1) * sizeof(items[0]));
 
 	worker->counters.republished++;
+	job->replayed = true;
 	for (size_t i = 0; i < publication->headers.len; i++) {
 		items[i].name = arena_copy(&job->arena, publication->headers.items[i].name);
 		items[i].value = arena_copy(&job->arena, publication->headers.items[i].value);

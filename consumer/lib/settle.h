@@ -20,6 +20,7 @@ struct feed {
 	struct bus *bus;
 	struct lane *dirty;
 	bool commit_under_way;
+	bool joined; /* its group has told it what it has, be it nothing */
 	int64_t commit_sent_us;
 	int64_t commit_at_us; /* 0 = nothing to commit */
 };

@@ -43,6 +43,31 @@ void supervisor_tell_shards(struct pool *pool, int shards)
 	atomic_store(&pool->shared->shards, shards);
 }
 
+static struct health *health_of(const struct supervisor *s)
+{
+	return metrics_health(s->config->metrics);
+}
+
+/* Until a signal comes or the time is over. */
+static void wait_for_signal(struct supervisor *s, int64_t wait_ms)
+{
+	int64_t now_ms = clock_mono_us() / 1000, until_ms = now_ms + wait_ms;
+	struct pollfd fds[2] = {
+		{.fd = s->signal_fd, .events = POLLIN},
+		{.fd = s->config->http ? http_fd(s->config->http) : -1, .events = POLLIN},
+	};
+
+	while (now_ms < until_ms && !fds[0].revents) {
+		int64_t left_ms = until_ms - now_ms;
+
+		if (poll(fds, 2, (int)(left_ms < LOOK_AGAIN_MS ? left_ms : LOOK_AGAIN_MS)) < 0)
+			return;
+		if (s->config->http)
+			http_serve(s->config->http);
+		now_ms = clock_mono_us() / 1000;
+	}
+}
+
 /* ---- the loop process ---- */
 
 static _Noreturn void loop_child(struct supervisor *s, pid_t parent)
@@ -60,6 +85,7 @@ static bool start_loop(struct supervisor *s)
 	pid_t self = getpid();
 
 	snprintf(s->incarnation, sizeof(s->incarnation), "%s.%d", s->config->identity, ++s->count);
+	health_still(health_of(s), HEALTH_STARTING);
 	s->started_mono_ms = clock_mono_us() / 1000;
 	fflush(NULL); /* what is buffered would come out twice */
 	s->loop = fork();
@@ -70,6 +96,7 @@ static bool start_loop(struct supervisor *s)
 		s->loop = 0;
 		return false;
 	}
+	atomic_store(&health_of(s)->pid, s->loop);
 	pool_spare(s->config->pool, s->loop);
 	return true;
 }
@@ -196,20 +223,22 @@ static void finish(struct supervisor *s, int exit_status)
 static void wait_before_next(struct supervisor *s, bool at_once)
 {
 	bool lived_long = clock_mono_us() / 1000 - s->started_mono_ms > LONG_LIFE_MS;
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
 
 	if (at_once || lived_long) {
 		s->pause_ms = 0;
 		return;
 	}
 	s->pause_ms = s->pause_ms ? (s->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : s->pause_ms * 2) : PAUSE_FIRST_MS;
-	poll(&fd, 1, (int)s->pause_ms);
+	wait_for_signal(s, s->pause_ms);
 }
 
 static void restart(struct supervisor *s, bool at_once)
 {
 	struct mr_error err;
 
+	metrics_forget_gauges(s->config->metrics);
+	health_still(health_of(s), at_once ? HEALTH_STARTING : HEALTH_LOOP_DIED);
+	metric_add(metrics_plain(s->config->metrics, at_once ? METRIC_LEASE_LOSSES : METRIC_LOOP_DEATHS), 1);
 	settle(s);
 	while (pool_reset(s->config->pool, &err)) {
 		log_error("the processes that run activities cannot be started", LOG_S("where", err.where),
@@ -325,7 +354,6 @@ static bool open_signals(struct supervisor *s)
 int supervisor_run(const struct supervisor_config *config)
 {
 	struct supervisor s = {.config = config, .signal_fd = -1};
-	struct pollfd fd;
 
 	if (!open_signals(&s)) {
 		log_error("signalfd", LOG_S("error", strerror(errno)));
@@ -334,10 +362,9 @@ int supervisor_run(const struct supervisor_config *config)
 	if (!start_loop(&s))
 		finish(&s, 1);
 	while (!s.over) {
-		fd = (struct pollfd){.fd = s.signal_fd, .events = POLLIN};
 		reap(&s);
 		if (!s.over)
-			poll(&fd, 1, LOOK_AGAIN_MS);
+			wait_for_signal(&s, LOOK_AGAIN_MS);
 		read_signals(&s);
 	}
 	close(s.signal_fd);

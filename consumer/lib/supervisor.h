@@ -2,7 +2,9 @@
 #ifndef CONSUMER_SUPERVISOR_H
 #define CONSUMER_SUPERVISOR_H
 
+#include "http/http.h"
 #include "lib/pool.h"
+#include "metrics/metrics.h"
 
 /*
  * The process the user starts. It keeps a worker alive: forks zygote and loop, waits, passes SIGTERM and SIGINT on to the loop (a
@@ -10,6 +12,8 @@
  * (store_release), declares the incarnation dead in its shards (store_bury), resets the pool and forks a new loop (with a pause
  * that grows while it keeps dying). When the supervisor itself is killed, the kernel ends zygote, executors and loop
  * (PR_SET_PDEATHSIG).
+ *
+ * It also serves --http, since it lives longest: what the loop counts lies in memory that they share.
  */
 #define SUPERVISOR_AGAIN 75 /* exit status of a loop that asks for a new incarnation at once (EX_TEMPFAIL) */
 
@@ -20,6 +24,8 @@ struct supervisor_config {
 	 * in leases and claims. */
 	int (*loop)(void *ctx, struct pool *pool, const char *incarnation);
 	void *ctx;
+	struct metrics *metrics;
+	struct http *http;    /* served here; NULL = none */
 	const char *identity; /* stable part of the incarnation: host-pid-random */
 	int shards; /* number of shards (0: not known before the loop; then told by the loop through supervisor_tell_shards) */
 };

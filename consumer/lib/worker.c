@@ -42,6 +42,7 @@ struct worker *worker_new(const struct worker_config *config)
 	worker->commands = control_new();
 	worker->reports = reports_new();
 	worker->shards = mem_alloc((size_t)config->shards * sizeof(worker->shards[0]));
+	meters_init(worker);
 	return worker;
 }
 
@@ -75,6 +76,7 @@ void worker_free(struct worker *worker)
 		worker->pool = job->all_next;
 		job_destroy(job);
 	}
+	meters_deinit(worker);
 	settle_deinit(worker);
 	pace_deinit(worker);
 	batches_free(worker->batches);
@@ -104,6 +106,7 @@ static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t pa
 
 static void on_assigned(void *ctx, struct bus_partition *partitions, size_t n)
 {
+	((struct feed *)ctx)->joined = true;
 	settle_assigned(ctx, partitions, n);
 }
 
@@ -129,6 +132,7 @@ static void on_health(void *ctx, enum mr_status status, const char *message)
 
 	if (feed == worker->feeds && (status == MR_OK || status == MR_EKAFKA))
 		worker->kafka_away = status != MR_OK;
+	meters_kafka(worker, status);
 	if (status == MR_OK)
 		log_info("Kafka is reachable", LOG_S("detail", message));
 	else
@@ -229,6 +233,7 @@ void worker_tick(struct worker *worker, int64_t now_us)
 	offer_tick(worker);
 	for (size_t i = 0; i < worker->n_feeds; i++)
 		settle_commit(&worker->feeds[i]);
+	meters_tick(worker);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -425,6 +430,7 @@ bool worker_batch_due(const struct worker *worker, size_t waiting, size_t calls)
 
 void worker_batch_refused(struct worker *worker, const char *call)
 {
+	meters_call_refused(worker);
 	if (worker->now_us >= worker->refused_until_us)
 		log_warn("Redis refused a call, it is repeated", LOG_S("call", call));
 	worker->refused_until_us = worker->now_us + WORKER_REFUSED_US;

@@ -8,6 +8,7 @@
 #include "lib/job.h"
 #include "lib/ledger.h"
 #include "lib/line.h"
+#include "lib/meters.h"
 #include "lib/registry.h"
 #include "lib/settle.h"
 #include "lib/store_calls.h"
@@ -37,6 +38,7 @@ struct worker_config {
 	const char *incarnation; /* names it in claims and leases; borrowed, like all below */
 	const char *prefix;
 	size_t queues;
+	const char *const *queue_names; /* for the metrics; NULL: nobody looks */
 	int shards;
 	size_t slots;              /* attempts at once */
 	size_t depth;              /* attempts that may wait in the executor's ring */
@@ -54,6 +56,7 @@ struct worker_config {
 	struct ledger *ledger;
 	struct executor *executor;
 	const struct store_calls *calls;
+	struct metrics *metrics; /* where it counts and tells its health; NULL: nowhere */
 };
 
 /* Why it ended. */
@@ -151,6 +154,7 @@ struct worker {
 	struct buf scratch;
 	struct arena turn; /* memory of one callback or step */
 	struct worker_counters counters;
+	struct meters meters;
 	int64_t bad_told_us; /* when a bad record was worth a line last */
 	uint64_t bad_untold; /* and how many were not since */
 };

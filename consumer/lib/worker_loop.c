@@ -38,7 +38,9 @@ struct loop_parts {
 
 static void on_store_health(void *ctx, enum mr_status status, const char *message)
 {
-	(void)ctx;
+	const struct loop_parts *parts = ctx;
+
+	meters_redis(parts->worker, status);
 	if (status == MR_OK)
 		log_info("Redis is reachable", LOG_S("detail", message));
 	else
@@ -85,6 +87,7 @@ static struct worker_config core_config(const struct loop_parts *parts)
 		.incarnation = parts->incarnation,
 		.prefix = parts->setup->common.prefix,
 		.queues = options->n_queues,
+		.queue_names = options->queues,
 		.shards = parts->topics.shards,
 		.slots = pool->slots,
 		.depth = pool->depth,
@@ -102,6 +105,7 @@ static struct worker_config core_config(const struct loop_parts *parts)
 		.ledger = pool_ledger(parts->pool),
 		.executor = parts->executor,
 		.calls = &store_calls_redis,
+		.metrics = parts->setup->metrics,
 	};
 }
 
@@ -140,7 +144,7 @@ static enum mr_status new_buses(struct loop_parts *parts, struct mr_error *err)
 
 static enum mr_status assemble(struct loop_parts *parts, struct mr_error *err)
 {
-	struct store_callbacks callbacks = {.health = on_store_health};
+	struct store_callbacks callbacks = {.ctx = parts, .health = on_store_health};
 	struct store_config store = program_store_config(&parts->setup->common, parts->topics.shards);
 	struct worker_config config;
 	enum mr_status status = wire_new(&parts->wire, err);

@@ -11,6 +11,7 @@ struct worker_setup {
 	struct program_common common;
 	const struct mr_worker_options *options; /* defaults filled in */
 	struct mr_registry *registry;
+	struct metrics *metrics;
 	const char *identity; /* of the program, the same for all its incarnations */
 	int wait_ms;          /* for Kafka and Redis at the start; < 0: for ever */
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "http/monitor.h"
 #include "lib/supervisor.h"
 #include "lib/worker_loop.h"
 
@@ -85,8 +86,6 @@ static enum mr_status check(const struct mr_worker_options *options, struct mr_e
 		status = check_range("max-input-bytes", options->max_input_bytes, 1024, RUN_PAYLOAD_BYTES, err);
 	if (!status)
 		status = check_range("max-result-bytes", options->max_result_bytes, 1024, RUN_PAYLOAD_BYTES, err);
-	if (!status && options->http)
-		status = mr_error_set(err, MR_EINVAL, "http", "this version has no HTTP server");
 	return status;
 }
 
@@ -109,7 +108,7 @@ static struct program_common common_of(const struct mr_worker_options *options)
 	};
 }
 
-static enum mr_status supervise(struct worker_setup *setup, int *ret_exit, struct mr_error *err)
+static enum mr_status supervise(struct worker_setup *setup, struct http *http, int *ret_exit, struct mr_error *err)
 {
 	const struct mr_worker_options *options = setup->options;
 	struct pool_config config = {
@@ -126,6 +125,8 @@ static enum mr_status supervise(struct worker_setup *setup, int *ret_exit, struc
 		.store = program_store_config(&setup->common, 0),
 		.loop = worker_loop,
 		.ctx = setup,
+		.metrics = setup->metrics,
+		.http = http,
 		.identity = setup->identity,
 	};
 	enum mr_status status = pool_new(&config, &supervisor.pool, err);
@@ -140,12 +141,28 @@ static enum mr_status supervise(struct worker_setup *setup, int *ret_exit, struc
 	return status;
 }
 
+/* What a worker cannot start for is wrong usage, but for what belongs to the moment. */
+static int exit_code(enum mr_status status)
+{
+	return status == MR_ESYSTEM ? PROGRAM_FAILED : PROGRAM_USAGE;
+}
+
+static enum mr_status open_monitor(struct worker_setup *setup, struct http **ret_http, struct mr_error *err)
+{
+	enum mr_status status = metrics_new(METRICS_WORKER, &setup->metrics, err);
+
+	if (!status && setup->options->http)
+		status = monitor_start(setup->options->http, false, setup->metrics, ret_http, err);
+	return status;
+}
+
 int mr_worker_run(const struct mr_worker_options *options, struct mr_registry *registry, struct mr_error *err)
 {
 	struct mr_worker_options full = with_defaults(options);
 	struct worker_setup setup = {.common = common_of(&full), .options = &full, .registry = registry, .wait_ms = -1};
 	CLEANUP_FREE char *identity = program_identity();
 	int ret_exit = PROGRAM_FAILED;
+	struct http *http = NULL;
 	enum mr_status status = check(&full, err);
 
 	if (!status)
@@ -154,6 +171,12 @@ int mr_worker_run(const struct mr_worker_options *options, struct mr_registry *r
 		return PROGRAM_USAGE;
 	signal(SIGPIPE, SIG_IGN);
 	setup.identity = identity;
-	status = supervise(&setup, &ret_exit, err);
-	return status ? PROGRAM_USAGE : ret_exit;
+	status = open_monitor(&setup, &http, err);
+	if (status)
+		ret_exit = exit_code(status);
+	else if (supervise(&setup, http, &ret_exit, err))
+		ret_exit = PROGRAM_USAGE;
+	http_stop(http);
+	metrics_free(setup.metrics);
+	return ret_exit;
 }

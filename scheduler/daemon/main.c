@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/purge.h"
+#include "http/monitor.h"
 #include "lib/scheduler.h"
 #include "program/program.h"
 
@@ -25,6 +26,7 @@
 struct options {
 	struct program_common common;
 	bool no_setup;
+	const char *http;
 	int64_t lease_ms;
 	int64_t retention_ms;
 	int64_t purge_interval_ms;
@@ -63,6 +65,7 @@ static const struct conf_option OPTIONS[] = {
 	 .name = "no-setup",
 	 .offset = offsetof(struct options, no_setup),
 	 .help = "Do not create topics that are missing."},
+	MONITOR_OPTION(struct options, http),
 	PROGRAM_COMMON_OPTIONS(struct options, common),
 	CONF_END,
 };
@@ -73,7 +76,8 @@ static const struct conf_program CONF = {
 	.purpose = "Keeps the clocks of all tasks: retries, recovery of what Redis lost, results that their worker could not "
 		   "publish. "
 		   "Any number of schedulers share the work; one must run.",
-	.epilog = "It ends in order on SIGTERM or SIGINT. Exit: 0 ended, 2 usage, 6 Kafka or Redis cannot be used.\n",
+	.epilog = "It ends in order on SIGTERM or SIGINT. Exit: 0 ended, 1 the port of --http is taken, 2 usage, 6 Kafka or "
+		  "Redis cannot be used.\n",
 	.options = OPTIONS,
 	.file_option = "config",
 };
@@ -82,6 +86,8 @@ struct daemon {
 	struct options options;
 	int signal_fd;
 	char *identity, *group;
+	struct metrics *metrics;
+	struct http *http;
 	struct topics_spec topics;
 	struct purge *purge;
 	struct scheduler *scheduler;
@@ -171,6 +177,7 @@ static enum mr_status open_core(struct daemon *daemon, int shards, struct mr_err
 		.random = draw,
 		.purge = start_purge,
 		.ctx = daemon,
+		.metrics = daemon->metrics,
 	};
 
 	return scheduler_new(&config, &daemon->scheduler, err);
@@ -199,9 +206,21 @@ static enum mr_status open_all(struct daemon *daemon, struct mr_error *err)
 	return status;
 }
 
+/* Before Kafka and Redis are there, so that it says what is waited for. */
+static enum mr_status open_monitor(struct daemon *daemon, struct mr_error *err)
+{
+	enum mr_status status = metrics_new(METRICS_SCHEDULER, &daemon->metrics, err);
+
+	if (status != MR_OK || !daemon->options.http)
+		return status;
+	atomic_store(&metrics_health(daemon->metrics)->pid, getpid());
+	return monitor_start(daemon->options.http, true, daemon->metrics, &daemon->http, err);
+}
+
 /* Half-built ones too. The core outlives the links, whose ends it still hears of. */
 static void close_all(struct daemon *daemon)
 {
+	http_stop(daemon->http);
 	purge_free(daemon->purge);
 	bus_free(daemon->links.bus);
 	bus_free(daemon->links.fetch);
@@ -209,6 +228,7 @@ static void close_all(struct daemon *daemon)
 	store_free(daemon->links.store);
 	scheduler_free(daemon->scheduler);
 	wire_free(daemon->links.wire);
+	metrics_free(daemon->metrics);
 	free(daemon->identity);
 	free(daemon->group);
 	if (daemon->signal_fd >= 0)
@@ -318,6 +338,8 @@ int main(int argc, char **argv)
 	daemon.identity = program_identity();
 	daemon.group = group_name(daemon.options.common.prefix);
 	status = program_signal_fd(&daemon.signal_fd, &err);
+	if (status == MR_OK)
+		status = open_monitor(&daemon, &err);
 	if (status == MR_OK)
 		status = run(&daemon, &err);
 	close_all(&daemon);

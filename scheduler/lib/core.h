@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "lib/cache.h"
+#include "lib/meters.h"
 #include "lib/scheduler.h"
 #include "lib/shard.h"
 
@@ -82,10 +83,11 @@ struct scheduler {
 	bool purging;
 	int64_t commit_us;
 	int64_t overdue_us; /* when the cache is looked through */
-	bool bus_lost;
+	bool bus_lost, redis_lost;
 	bool ever_assigned;
 	bool stopping;
 	struct scheduler_stats stats;
+	struct meters meters;
 };
 
 /* scheduler.c */

@@ -31,6 +31,7 @@ void publish_dead(struct scheduler *s, const struct bus_message *message, const 
 	};
 	record.headers = (struct headers){items, sizeof(items) / sizeof(items[0])};
 	s->stats.bad_records++;
+	meters_dead_letter(s, message);
 	log_warn("a record cannot be understood and goes to the dead letter topic", LOG_S("topic", message->topic),
 		 LOG_I("partition", message->partition), LOG_I("offset", message->offset), LOG_S("reason", reason));
 	status = bus_produce(s->links.bus, &record, NULL);

@@ -75,6 +75,7 @@ enum mr_status scheduler_new(const struct scheduler_config *config, struct sched
 	s->control_topic = topic_name(s->prefix, "control");
 	s->results_topic = topic_name(s->prefix, "results");
 	s->dead_topic = topic_name(s->prefix, "dead");
+	meters_init(s, config->metrics);
 	s->topics[0] = s->journal_topic;
 	s->topics[1] = s->control_topic;
 	s->shards = mem_alloc((size_t)config->shards * sizeof(*s->shards));
@@ -145,8 +146,9 @@ static void on_delivered(void *ctx, void *tag, enum mr_status status, int32_t pa
 {
 	struct delivery *delivery = tag;
 
-	(void)ctx;
 	(void)partition;
+	if (status != MR_OK)
+		meters_record_refused(ctx);
 	if (delivery)
 		delivery->done(delivery, status, offset);
 	else if (status != MR_OK)
@@ -219,6 +221,7 @@ static void on_bus_health(void *ctx, enum mr_status status, const char *message)
 		doubt_all(s);
 		return;
 	}
+	meters_kafka_trouble(s, status);
 	log_warn("trouble with Kafka", LOG_S("status", mr_status_name(status)), LOG_S("reason", message));
 	if (status == MR_EKAFKA)
 		s->bus_lost = true;
@@ -235,7 +238,9 @@ static void on_store_health(void *ctx, enum mr_status status, const char *messag
 {
 	struct scheduler *s = ctx;
 
+	s->redis_lost = status != MR_OK;
 	if (status != MR_OK) {
+		meters_redis_trouble(s);
 		log_warn("trouble with Redis", LOG_S("reason", message));
 		leases_outage(s->leases);
 		return;
@@ -323,6 +328,7 @@ int64_t scheduler_turn(struct scheduler *s, short store_revents, int64_t now_us)
 	upkeep_turn(s);
 	jobs_turn(s);
 	ends_turn(s);
+	meters_turn(s);
 	/* What was queued by this turn goes out now. */
 	s->links.redis->poll(s->links.store, 0, now_us);
 	return deadline(s);

@@ -4,6 +4,7 @@
 
 #include "bus/bus.h"
 #include "lib/redis_calls.h"
+#include "metrics/metrics.h"
 #include "wire/wire.h"
 
 /*
@@ -25,6 +26,7 @@ struct scheduler_config {
 	/* Starts a purge of the task topics elsewhere; scheduler_purged() tells its end. NULL: none. */
 	void (*purge)(void *ctx);
 	void *ctx;
+	struct metrics *metrics; /* where it counts and tells its health; NULL: nowhere. Outlives the scheduler */
 };
 
 /* What the core talks to, made by the caller with the callbacks below. Borrowed: they outlive the scheduler. */

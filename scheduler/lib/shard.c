@@ -126,6 +126,7 @@ static void shard_reset(struct shard *shard)
 	buf_reset(&shard->orphans_after);
 	shard->orphans_us = shard->s->now_us;
 	shard->outbox = 0;
+	memset(shard->timers, 0, sizeof(shard->timers));
 	shard->nonce[0] = '\0';
 	recovery_deinit(&shard->recovery);
 	recovery_init(&shard->recovery);
@@ -231,6 +232,7 @@ static void looked_while_ready(struct shard *shard, const struct shard_status *s
 	}
 	shard->ready_us = s->now_us;
 	shard->outbox = status->outbox;
+	memcpy(shard->timers, status->timers, sizeof(shard->timers));
 	timers_note(shard, status->next_due_ms);
 	leases_observe(s->leases, shard->id, status->leases, status->n_leases, true, s->now_us);
 }

@@ -94,7 +94,8 @@ struct shard {
 	int64_t orphans_us;
 	struct buf orphans_after; /* where the walk goes on */
 
-	int64_t outbox; /* entries at the last look */
+	int64_t outbox;                   /* entries at the last look */
+	int64_t timers[STORE_TIMER_SETS]; /* the same of the timer sets */
 	bool sweeping;
 	int64_t sweep_us;
 

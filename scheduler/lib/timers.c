@@ -68,6 +68,7 @@ static void on_fired(void *ctx, enum mr_status status, const struct fired *fired
 	if (!shard || !answered(shard, &shard->backoff, status, n, next_due_ms))
 		return;
 	shard->s->stats.fired += n;
+	meters_backoff_fired(shard->s, fired, n, now_ms);
 	for (size_t i = 0; i < n; i++)
 		job_dispatch(shard, &fired[i], now_ms);
 }
@@ -176,6 +177,7 @@ static void on_due(void *ctx, enum mr_status status, const struct due_timer *due
 	for (size_t i = 0; i < n; i++) {
 		switch (fate_of(shard->s, &due[i])) {
 		case TIMER_ENDS_TASK:
+			meters_timer_due(shard->s, &due[i]);
 			begin_timeout(shard, &due[i]);
 			break;
 		case TIMER_LATER:

@@ -21,6 +21,8 @@ void watch_free(struct watch *watch);
 struct bus_callbacks watch_bus_callbacks(struct scheduler *s);
 void watch_turn(struct watch *watch);
 int64_t watch_deadline_us(const struct watch *watch);
+/* Tells the metrics how much waits, as far as it is known. */
+void watch_measure(struct watch *watch);
 /* Timers of this shard were lost with Redis' data: all that is not committed is read again. */
 void watch_recovered(struct shard *shard);
 

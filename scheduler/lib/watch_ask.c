@@ -22,6 +22,8 @@
 
 void watch_topic_free(struct watch_topic *topic)
 {
+	metric_set(topic->backlog, 0);
+	metric_set(topic->oldest, 0);
 	free(topic->name);
 	free(topic->group);
 	free(topic->partitions);
@@ -45,6 +47,8 @@ static struct watch_topic *topic_new(struct watch *watch, const char *name)
 	topic->name = mem_strdup(name);
 	topic->group = mem_strndup(group.data, group.len);
 	topic->wanted = true;
+	topic->backlog = metrics_labeled(watch->s->meters.metrics, METRIC_BACKLOG, name + strlen(watch->tasks));
+	topic->oldest = metrics_labeled(watch->s->meters.metrics, METRIC_BACKLOG_AGE, name + strlen(watch->tasks));
 	buf_deinit(&group);
 	map_put(&watch->topics, bytes_of(topic->name), topic);
 	return topic;

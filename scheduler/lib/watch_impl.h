@@ -4,6 +4,7 @@
 
 /* Between the files of the watch. */
 
+#include "lib/age.h"
 #include "lib/watch.h"
 
 /* Partitions that are read at once: each may hold a fetched block. */
@@ -22,6 +23,7 @@ struct watch_partition {
 	int64_t progress_us; /* when something was read last */
 	int64_t barren;      /* nothing comes before this end: not a reason to read, until then */
 	int64_t barren_until_us;
+	struct age age;
 };
 
 struct watch_topic {
@@ -33,6 +35,7 @@ struct watch_topic {
 	bool seen;            /* in the last answer */
 	int64_t asked_us;     /* when the question under way was asked */
 	int64_t committed_us; /* when that was that is answered; 0: never */
+	metric_cell *backlog, *oldest;
 };
 
 struct watch {

@@ -143,6 +143,7 @@ static void take_batch(struct watch *watch, struct bus_message *const *messages,
 			partition->reading = false;
 			continue;
 		}
+		age_note(&partition->age, messages[i]->offset, messages[i]->timestamp_ms);
 		take_one(watch, partition, messages[i], records, &n_records);
 		partition->position = messages[i]->offset + 1;
 		partition->progress_us = watch->s->now_us;

@@ -261,7 +261,7 @@ struct mr_worker_options {
 	int64_t max_in_flight_bytes; /* of tasks read and not ended; 0 = 16 MiB */
 	int64_t max_input_bytes;     /* of one task; 0 = 1 MiB */
 	int64_t max_result_bytes;    /* of one result; 0 = 1 MiB */
-	const char *http;            /* ADDR:PORT for /metrics, /healthz, /readyz; NULL = none */
+	const char *http;            /* ADDR:PORT, [IPv6]:PORT or :PORT for /metrics, /healthz, /readyz; NULL = none */
 	bool no_setup;               /* do not create topics */
 	int64_t park_after_ms; /* an attempt that runs for so long is journalled, so that nothing queues behind it; 0 = 1 s */
 };
@@ -269,7 +269,7 @@ struct mr_worker_options {
 /*
  * Runs a worker until SIGTERM or SIGINT (it drains; a second one ends it at once). Call it from main before any thread exists: it
  * forks. The result is the exit status for main: 0 after a drain; 2 with `err` filled in where the options or the registry are
- * refused (nothing to run included).
+ * refused (nothing to run included); 1 with `err` where the port of `http` is taken.
  */
 int mr_worker_run(const struct mr_worker_options *options, struct mr_registry *registry, struct mr_error *err);
 

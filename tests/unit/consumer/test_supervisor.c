@@ -136,8 +136,12 @@ static int begin(const char *incarnation)
 static int supervise(int (*loop)(void *ctx, struct pool *pool, const char *incarnation))
 {
 	struct supervisor_config config = {.pool = rig.pool, .loop = loop, .identity = "host-1"};
+	int exit_status;
 
-	return supervisor_run(&config);
+	assert_int_equal(metrics_new(METRICS_WORKER, &config.metrics, NULL), MR_OK);
+	exit_status = supervisor_run(&config);
+	metrics_free(config.metrics);
+	return exit_status;
 }
 
 static int return_7(void *ctx, struct pool *pool, const char *incarnation)
