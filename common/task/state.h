@@ -52,7 +52,7 @@ enum task_event {
 	EVENT_APPLY_PENDING,   /* apply: the attempt goes on without a worker */
 	EVENT_APPLY_BACKOFF,   /* apply: the attempt failed, the next one waits */
 	EVENT_APPLY_WAITING,   /* apply: the attempt is held back */
-	EVENT_APPLY_HEARTBEAT, /* apply: the last details of the attempt */
+	EVENT_APPLY_HEARTBEAT, /* apply: the last details of the attempt; of a former one that there is such a record */
 	EVENT_CANCEL,          /* apply: what commands ask for */
 	EVENT_TERMINATE,
 	EVENT_PAUSE,

@@ -35,6 +35,12 @@ local function forget(key, f)
 	end
 end
 
+-- What a replay has kept for a while stays from now on with its task, whose record it has found; true where there is any.
+local function keep_beside(key)
+	local shard, name = shard_of(key)
+	return redis.call('PERSIST', shard .. 'y:' .. name) + redis.call('PERSIST', shard .. 'c:' .. name) > 0
+end
+
 -- P{s}c:K as {run, epoch, flags, request_ids, options}; nil where there is none, or it is of another run.
 local function commands_of(key, run)
 	local shard, name = shard_of(key)

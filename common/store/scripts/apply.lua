@@ -9,7 +9,8 @@
 --         and where there are any a newline and details (R, H) or options (C)
 -- Returns {now_ms, 'c'} (the marker or the stored offset is another) or {now_ms, 'k', one letter a record, four for each record with
 --   e: task key, and as append_found has it...}:
---   k applied   s stale: the state is further   f finished and confirmed: the journal wants its tombstones
+--   k applied, or noted for the end of the task   s stale: the state is further   f finished: the journal wants the tombstone of this record's key (of H and C even
+--   where the result is not confirmed yet: the task itself is carried by another key, and who confirms may not know of them)
 --   e applied: to be ended by its cancel or terminate flag
 -- The highest (epoch, attempt, phase) of a run wins, so applying again changes nothing.
 --@include _time.lua
@@ -69,6 +70,14 @@ local function note_beat(key, r, details)
 	local beat = join({r[2], r[3], r[4], now, timeout, kind})
 	redis.call('SET', at, details and beat .. '\n' .. details or beat)
 	return at
+end
+
+-- A record H or C that changes nothing is in the journal all the same: the end of the task is to take it along.
+local function note_stray(key, r, f)
+	local shard, name = shard_of(key)
+	redis.call('SET', shard .. 'y:' .. name, join({r[2], '0', '0', now, '0', ''}), 'NX')
+	add_flag(key, f, 'e')
+	return 'k'
 end
 
 local function has_beat(r, details)
@@ -134,10 +143,9 @@ end
 
 -- f: the state that it leaves; nil where there is none that counts.
 local function write(key, name, r, details, f)
-	local shard = shard_of(key)
 	local y_or_c = f and has_flag(flags_of(f), 'e')
 	if not f then
-		y_or_c = redis.call('PERSIST', shard .. 'y:' .. name) + redis.call('PERSIST', shard .. 'c:' .. name) > 0
+		y_or_c = keep_beside(key)
 	end
 	local c = y_or_c and commands_of(key, r[2]) or nil
 	local flags, replies = next_flags(f, c, r[8]), f and replies_of(f) or ''
@@ -171,7 +179,7 @@ local function finished(name, r, f)
 		return 's'
 	elseif f[8] == '1' then
 		redis.call('ZADD', OUTBOX, 'NX', now, name)
-		return 's'
+		return (r[1] == 'H' or r[1] == 'C') and 'f' or 's'
 	end
 	return 'f'
 end
@@ -187,7 +195,9 @@ local function park(key, name, r, details, f)
 	if not has_flag(f[11], 'k') then
 		f[11] = f[11] .. 'k'
 	end
-	if has_beat(r, details) and note_beat(key, r, details) and not has_flag(f[11], 'e') then
+	local beside = keep_beside(key)
+	beside = has_beat(r, details) and note_beat(key, r, details) or beside
+	if beside and not has_flag(f[11], 'e') then
 		f[11] = f[11] .. 'e'
 	end
 	redis.call('SET', key, join(f))
@@ -245,18 +255,19 @@ end
 -- ---- what changes a state ----
 
 local function apply_heartbeat(key, name, r, details, f)
-	if f and f[1] == 'F' then
-		return finished(name, r, f)
-	elseif not f or f[1] == 'M' then
+	local of_later_run = f and f[1] == 'F' and recovering and f[2] ~= r[2]
+	if not f or f[1] == 'M' or of_later_run then
 		local at = note_beat(key, r, details)
-		if at and not f then
+		if at and (not f or of_later_run) then
 			redis.call('EXPIRE', at, UNCLAIMED_S)
 		end
 		return at and 'k' or 's'
+	elseif f[1] == 'F' then
+		return finished(name, r, f)
 	end
 	local order = f[2] == r[2] and compare(r[3], r[4], f[3], f[4]) or -1
 	if order < 0 or (order == 0 and f[1] == 'R' and f[5] ~= r[9]) or not note_beat(key, r, details) then
-		return 's'
+		return note_stray(key, r, f)
 	end
 	add_flag(key, f, 'e')
 	return 'k'
@@ -308,6 +319,7 @@ end
 
 -- Nobody has seen the task yet: its first claim is told.
 local function mark(key, name, r, options, f)
+	keep_beside(key)
 	local flags = r[8] .. ((options ~= '' or r[3] ~= '0') and 'u' or '') .. 'e'
 	redis.call('SET', key, join({'M', r[2], '0', '1', f and f[5] or now, 'j', '0', flags, f and f[9] or ''}))
 	if not f then
@@ -325,7 +337,7 @@ local function apply_command(key, name, r, options, f)
 		end
 		return finished(name, r, f)
 	elseif f and f[1] ~= 'M' and r[2] ~= '' and f[2] ~= r[2] then
-		return 's'
+		return note_stray(key, r, f)
 	end
 	local old = f and commands_of(key, f[2])
 	local changed = options ~= (old and old[5] or '') or tonumber(r[3]) > (old and tonumber(old[2]) or 0)

@@ -46,11 +46,14 @@ for i = 1, #KEYS / 2 do
 	local key, backoff, record, name = KEYS[2 * i - 1], KEYS[2 * i], ARGV[2 * i - 1], ARGV[2 * i]
 	local state = redis.call('GET', key)
 	if not state then
-		redis.call('SET', key, record)
+		local mine = split(record)
+		mine[11] = keep_beside(key) and mine[11] .. 'e' or mine[11]
+		redis.call('SET', key, join(mine))
 	else
 		local f, mine = fields_of(state), split(record)
 		if wins(key, state, mine, f) then
 			if f[1] == 'F' then
+				keep_beside(key)
 				mine[11] = 'e'
 			else
 				merge(key, f, mine)

@@ -129,7 +129,10 @@ static void the_end_of_a_parked_attempt_takes_all_with_it(void **state)
 	assert_int_equal(fx_finish(fx, &finish).verdict, FINISH_OK);
 	fx_assert_state(fx, "k", "F|run|0|1|n|0|1000|1|^0v"); /* unconfirmed: the journal wants its tombstones */
 	assert_nothing_beside(fx);
-	assert_int_equal(apply(fx, beat("late")), APPLY_STALE);
+	/* By its own key, whoever publishes the result may not know of it; the task's record stays until that is confirmed. */
+	assert_int_equal(apply(fx, beat("late")), APPLY_FINISHED);
+	assert_int_equal(apply(fx, started()), APPLY_STALE);
+	FX_ASSERT_REDIS(fx, "1", "ZCARD", fx_key("o"));
 	fx_put(fx, "k", "F|run|0|1|n|0|1000|0|^0v");
 	assert_int_equal(apply(fx, beat("late")), APPLY_FINISHED);
 	assert_int_equal(apply(fx, started()), APPLY_FINISHED);
@@ -308,18 +311,18 @@ static void details_may_be_any_bytes(void **state)
 struct beat_row {
 	const char *rule, *before;
 	enum apply_verdict verdict;
-	bool noted;
+	bool counts; /* the details are the task's; if not, the record is noted so that its end takes it along */
 };
 
 static const struct beat_row beat_rows[] = {
 	{"of the attempt that runs", PARKED, APPLY_DONE, true},
 	{"before the attempt is known to be parked", "R|run|0|1|n|w1|rec|5|0|||", APPLY_DONE, true},
-	{"of another owner", "R|run|0|1|x|w2|rec|5|0|50|k|", APPLY_STALE, false},
-	{"of an older attempt", "R|run|0|2|x|w2|rec|5|0|50|k|", APPLY_STALE, false},
-	{"of an older epoch", "R|run|1|1|x|w2|rec|5|0|50|k|", APPLY_STALE, false},
-	{"of another run", "R|other|0|1|n|w1|rec|5|0|50|k|", APPLY_STALE, false},
-	{"when the next attempt backs off", "B|run|0|2|1000|80|0||", APPLY_STALE, false},
-	{"when the next attempt is scheduled", "S|run|0|2||80|0||", APPLY_STALE, false},
+	{"of another owner", "R|run|0|1|x|w2|rec|5|0|50|k|", APPLY_DONE, false},
+	{"of an older attempt", "R|run|0|2|x|w2|rec|5|0|50|k|", APPLY_DONE, false},
+	{"of an older epoch", "R|run|1|1|x|w2|rec|5|0|50|k|", APPLY_DONE, false},
+	{"of another run", "R|other|0|1|n|w1|rec|5|0|50|k|", APPLY_DONE, false},
+	{"when the next attempt backs off", "B|run|0|2|1000|80|0||", APPLY_DONE, false},
+	{"when the next attempt is scheduled", "S|run|0|2||80|0||", APPLY_DONE, false},
 	{"when an older state came back", "B|run|0|1|1000|80|0||", APPLY_DONE, true},
 	{"of a task that is only marked", "M||0|1|99|j|0|e|", APPLY_DONE, true},
 	{"when the task is finished in another run", "F|other|0|1|n|0|9|0|^0v", APPLY_STALE, false},
@@ -336,17 +339,125 @@ static void a_heartbeat_counts_for_its_own_attempt_only(void **state)
 		free(REDIS(&fx->server, "DEL", fx_key("y:k")));
 		if (apply(fx, beat("x")) != row->verdict)
 			fail_msg("%s: verdict", row->rule);
-		FX_ASSERT_REDIS(fx, row->noted ? "1" : "0", "EXISTS", fx_key("y:k"));
+		if (bytes_present(fx_view(fx, "k").heartbeat.data) != (row->counts && row->before[0] != 'M'))
+			fail_msg("%s: details", row->rule);
+		FX_ASSERT_REDIS(fx, row->verdict == APPLY_DONE ? "1" : "0", "EXISTS", fx_key("y:k"));
 	}
+}
+
+static void the_end_of_a_task_finds_records_that_changed_nothing(void **state)
+{
+	static const char *const before[] = {"R|run|0|2|n|w1|rec|5|0|||", "R|run|0|2|n|w1|rec|5|0|||a=b"};
+	struct fixture *fx = *state;
+	struct finish_request finish = {.token = fx_token(), .closed_at_ms = 1000, .publication = {.value = BYTES_LIT("v")}};
+	struct apply_record stray[] = {beat("of the first attempt"),
+				       {.kind = JOURNAL_COMMAND,
+					.key = BYTES_LIT("k"),
+					.run_id = BYTES_LIT("other"),
+					.offset = 71,
+					.cancel_requested = true,
+					.control_offset = -1}};
+
+	finish.token.attempt = 2;
+	for (size_t i = 0; i < 2; i++) {
+		fx_put(fx, "k", before[i]);
+		assert_int_equal(apply(fx, stray[i]), APPLY_DONE);
+		assert_false(fx_view(fx, "k").cancel_requested);
+		assert_false(bytes_present(fx_view(fx, "k").heartbeat.data));
+		assert_true(fx_finish(fx, &finish).commanded);
+		assert_nothing_beside(fx);
+	}
+}
+
+/* ---- what a replay finds before the task itself ---- */
+
+static void begin_replay(struct fixture *fx)
+{
+	fx_recover(fx, "n2");
+	free(REDIS(&fx->server, "FLUSHALL"));
+	fx_recover(fx, "n2");
+}
+
+static void assert_kept_with(struct fixture *fx, const char *record)
+{
+	fx_assert_state(fx, "k", record);
+	assert_true(bytes_is(fx_view(fx, "k").heartbeat.data, "half"));
+	FX_ASSERT_REDIS(fx, "-1", "TTL", fx_key("y:k"));
+}
+
+static void a_beat_stays_with_what_commands_have_marked(void **state)
+{
+	struct fixture *fx = *state;
+	struct apply_record command = {.kind = JOURNAL_COMMAND,
+				       .key = BYTES_LIT("k"),
+				       .run_id = BYTES_LIT("run"),
+				       .offset = 71,
+				       .pause_requested = true,
+				       .control_offset = -1};
+
+	begin_replay(fx);
+	assert_int_equal(replay(fx, beat("half")), APPLY_DONE);
+	assert_int_equal(replay(fx, command), APPLY_DONE);
+	FX_ASSERT_REDIS(fx, "-1", "TTL", fx_key("y:k"));
+	assert_int_equal(replay(fx, started()), APPLY_DONE);
+	assert_kept_with(fx, "R|run|0|1|n|w1|rec|5|0|50|pek|");
+}
+
+static void a_beat_stays_with_the_claim_that_its_worker_writes_back(void **state)
+{
+	struct fixture *fx = *state;
+	struct claim_token token = fx_token();
+
+	begin_replay(fx);
+	assert_int_equal(replay(fx, beat("half")), APPLY_DONE);
+	fx_reassert(fx, &token);
+	assert_kept_with(fx, "R|run|0|1|n|w1|rec|5|0||e|");
+	assert_int_equal(replay(fx, started()), APPLY_DONE);
+	assert_kept_with(fx, "R|run|0|1|n|w1|rec|5|0|50|ek|");
+}
+
+static void a_beat_stays_with_the_start_of_a_claim_that_did_not_know_of_it(void **state)
+{
+	struct fixture *fx = *state;
+
+	begin_replay(fx);
+	assert_int_equal(replay(fx, beat("half")), APPLY_DONE);
+	fx_put(fx, "k", "R|run|0|1|n|w1|rec|5|0|||");
+	assert_int_equal(replay(fx, started()), APPLY_DONE);
+	assert_kept_with(fx, "R|run|0|1|n|w1|rec|5|0|50|ke|");
+}
+
+/* The end of an earlier run is all that Redis knows. */
+static void a_beat_waits_for_its_run_beside_the_end_of_an_earlier_one(void **state)
+{
+	struct fixture *fx = *state;
+
+	begin_replay(fx);
+	fx_put(fx, "k", "F|before|0|1|n|0|1000|0|^0v");
+	assert_int_equal(replay(fx, beat("half")), APPLY_DONE);
+	FX_ASSERT_REDIS(fx, "3600", "TTL", fx_key("y:k"));
+	assert_int_equal(replay(fx, started()), APPLY_DONE);
+	assert_kept_with(fx, "R|run|0|1|n|w1|rec|5|0|50|ek|");
+}
+
+/* By its own key: the task's record is still there, and so is the task where Redis forgets the result before it is published. */
+static void what_is_tombstoned_of_an_unpublished_end_is_not_the_task(void **state)
+{
+	struct fixture *fx = *state;
+
+	fx_put(fx, "k", "F|run|0|1|n|0|1000|1|^0v");
+	assert_int_equal(apply(fx, beat("half")), APPLY_FINISHED);
+	assert_int_equal(apply(fx, started()), APPLY_STALE);
+	begin_replay(fx);
+	assert_int_equal(replay(fx, started()), APPLY_DONE);
+	fx_assert_state(fx, "k", PARKED);
 }
 
 static void details_survive_a_wipe_in_any_order_of_the_log(void **state)
 {
 	struct fixture *fx = *state;
 
-	fx_recover(fx, "n2");
-	free(REDIS(&fx->server, "FLUSHALL"));
-	fx_recover(fx, "n2");
+	begin_replay(fx);
 	/* The attempt's own record was written anew, or compacted away. */
 	assert_int_equal(replay(fx, beat("half")), APPLY_DONE);
 	assert_int_equal(replay(fx, started()), APPLY_DONE);
@@ -389,6 +500,12 @@ int main(void)
 		cmocka_unit_test_setup(a_heartbeat_is_told_and_the_next_one_takes_its_place, reset),
 		cmocka_unit_test_setup(details_may_be_any_bytes, reset),
 		cmocka_unit_test_setup(a_heartbeat_counts_for_its_own_attempt_only, reset),
+		cmocka_unit_test_setup(the_end_of_a_task_finds_records_that_changed_nothing, reset),
+		cmocka_unit_test_setup(a_beat_stays_with_what_commands_have_marked, reset),
+		cmocka_unit_test_setup(a_beat_stays_with_the_claim_that_its_worker_writes_back, reset),
+		cmocka_unit_test_setup(a_beat_stays_with_the_start_of_a_claim_that_did_not_know_of_it, reset),
+		cmocka_unit_test_setup(a_beat_waits_for_its_run_beside_the_end_of_an_earlier_one, reset),
+		cmocka_unit_test_setup(what_is_tombstoned_of_an_unpublished_end_is_not_the_task, reset),
 		cmocka_unit_test_setup(details_survive_a_wipe_in_any_order_of_the_log, reset),
 		cmocka_unit_test_setup(details_come_with_the_start_too, reset),
 	};
