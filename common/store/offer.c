@@ -7,7 +7,7 @@
 
 #define ELEMENTS 3
 
-/* {now_ms, three a worker: worker, free, partitions} */
+/* {now_ms, three a worker: worker, slots taken, partitions} */
 static void answered(struct store *store, struct call *call, enum mr_status status, const redisReply *reply)
 {
 	size_t n = status == MR_OK ? (reply->elements - 1) / ELEMENTS : 0;
@@ -21,12 +21,13 @@ static void answered(struct store *store, struct call *call, enum mr_status stat
 	call->done.offer(call->ctx, status, status == MR_OK ? others : NULL, n);
 }
 
-enum mr_status store_offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx)
+enum mr_status store_offer(struct store *store, struct bytes queue, const struct offer *ours, int64_t wanted,
+			   store_offer_fn *done, void *ctx)
 {
-	if (queue.len == 0 || ours->worker.len == 0 || ours->free < 0 || !record_text_ok(queue) ||
+	if (queue.len == 0 || ours->worker.len == 0 || ours->free < 0 || wanted < 0 || !record_text_ok(queue) ||
 	    !record_text_ok(ours->worker) || !record_text_ok(ours->partitions))
 		return MR_EINVAL;
-	struct call *call = call_new(store, SCRIPT_offer, 1, 3);
+	struct call *call = call_new(store, SCRIPT_offer, 1, 4);
 
 	call->once = true;
 	call->answer = answered;
@@ -36,5 +37,6 @@ enum mr_status store_offer(struct store *store, struct bytes queue, const struct
 	call_arg(call, ours->worker);
 	call_arg_int(call, ours->free);
 	call_arg(call, ours->partitions);
+	call_arg_int(call, wanted);
 	return store_submit(store, call);
 }

@@ -471,8 +471,10 @@ struct offer {
 	struct bytes partitions; /* "0,4,17" */
 };
 typedef void store_offer_fn(void *ctx, enum mr_status status, const struct offer *others, size_t n);
-/* Tells ours and is told the others' (never ours). `free` 0 withdraws it. */
-enum mr_status store_offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx);
+/* Tells ours (`free` 0 withdraws it) and takes up to `wanted` free slots of others, which nobody else is given then until their
+ * worker tells again: done() is told whose, with `free` as many as were taken. */
+enum mr_status store_offer(struct store *store, struct bytes queue, const struct offer *ours, int64_t wanted,
+			   store_offer_fn *done, void *ctx);
 
 /* Runs store_poll until nothing is pending or timeout_ms passed; for the command line and the supervisor. */
 enum mr_status store_wait(struct store *store, int timeout_ms, struct mr_error *err);

@@ -45,26 +45,32 @@ static struct job *first_of(const struct worker *worker, const struct feed *feed
 	return NULL;
 }
 
-static struct job *first_limited(struct worker *worker, const struct feed *feed)
+static int64_t count_of(const struct worker *worker, const struct feed *feed, const struct line *line, int64_t hops_max)
 {
-	size_t it = 0, limit;
+	int64_t n = 0;
+	int looked = 0;
 
-	for (const struct line *line; (line = pace_waiting(worker, &it, &limit));) {
-		struct job *job = first_of(worker, feed, line, FORWARD_HOPS_LIMITED);
-
-		if (job)
-			return job;
-	}
-	return NULL;
+	for (size_t i = 1; i <= LINE_PRIORITIES; i++)
+		for (struct job *job = line->levels[i].head; job && looked < FORWARD_LOOK_MAX; job = job->next, looked++)
+			n += may_go(worker, feed, job, hops_max);
+	return n;
 }
 
-bool forward_wanted(struct worker *worker, const struct feed *feed)
+int64_t forward_wanted(struct worker *worker, const struct feed *feed)
 {
+	size_t it = 0, limit;
+	int64_t n = 0;
+
 	if (worker->draining || worker->unready_since_us)
-		return false;
-	if (slots_are_busy(worker) && first_of(worker, feed, &worker->fresh, FORWARD_HOPS_MAX))
-		return true;
-	return first_limited(worker, feed) != NULL;
+		return 0;
+	if (slots_are_busy(worker))
+		n = count_of(worker, feed, &worker->fresh, FORWARD_HOPS_MAX);
+	for (const struct line *line; (line = pace_waiting(worker, &it, &limit));) {
+		int64_t waiting = count_of(worker, feed, line, FORWARD_HOPS_LIMITED);
+
+		n += waiting < (int64_t)limit ? waiting : (int64_t)limit;
+	}
+	return n;
 }
 
 /* ---- the record ---- */

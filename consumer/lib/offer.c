@@ -2,7 +2,7 @@
 /*
  * What the workers of a task queue tell each other through Redis: who has free slots and nothing that waits for them, and in which
  * partitions a task would reach it. An idle worker renews its offer each second; a worker that is full and holds tasks that have
- * waited asks for the others' (forward.c). One that is busy without a backlog says nothing at all.
+ * waited takes as many of the others' slots as it has of these (forward.c). One that is busy without a backlog says nothing at all.
  */
 #include <assert.h>
 
@@ -64,7 +64,7 @@ static void answered(void *ctx, enum mr_status status, const struct offer *other
 	struct exchange *exchange = &worker->exchanges[feed - worker->feeds];
 
 	exchange->under_way = false;
-	if (status == MR_OK && n > 0 && worker->end == WORKER_RUNS && forward_wanted(worker, feed))
+	if (status == MR_OK && n > 0 && worker->end == WORKER_RUNS && forward_wanted(worker, feed) > 0)
 		forward_to(worker, feed, others, n);
 }
 
@@ -81,7 +81,8 @@ static void tell(struct worker *worker, struct feed *feed, int64_t free)
 		return;
 	ours.free = ours.partitions.len ? free : 0;
 	/* One that does not come through runs out by itself. */
-	exchange->under_way = worker->config.calls->offer(worker->store, queue, &ours, answered, feed) == MR_OK;
+	exchange->under_way = worker->config.calls->offer(worker->store, queue, &ours, forward_wanted(worker, feed), answered,
+							  feed) == MR_OK;
 }
 
 static bool asks(struct worker *worker, const struct feed *feed)
@@ -91,7 +92,7 @@ static bool asks(struct worker *worker, const struct feed *feed)
 	if (worker->now_us - exchange->looked_us < OFFER_LOOK_US)
 		return false;
 	exchange->looked_us = worker->now_us;
-	return forward_wanted(worker, feed);
+	return forward_wanted(worker, feed) > 0;
 }
 
 static bool is_due(struct worker *worker, const struct feed *feed, int64_t free)

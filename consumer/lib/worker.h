@@ -319,8 +319,8 @@ int64_t control_deadline_us(const struct worker *worker);
 /* offer.c */
 void offer_tick(struct worker *worker);
 int64_t offer_deadline_us(const struct worker *worker);
-/* forward.c: whether a job of this task queue has waited so long that another worker should have it */
-bool forward_wanted(struct worker *worker, const struct feed *feed);
+/* forward.c: how many jobs of this task queue have waited so long that another worker should have them */
+int64_t forward_wanted(struct worker *worker, const struct feed *feed);
 void forward_to(struct worker *worker, const struct feed *feed, const struct offer *offers, size_t n);
 void forward_delivered(struct worker *worker, struct job *job);
 /* It was not written, or nobody knows: it stays here. */

@@ -136,10 +136,21 @@ static enum mr_status lease_end_call(struct store *store, struct bytes worker, c
 
 static void answer_offers(struct fake_store *s, struct fake_call *call)
 {
-	((store_offer_fn *)call->done)(call->ctx, MR_OK, s->offers, s->n_offers);
+	struct offer taken[8];
+	size_t n = 0;
+
+	assert_in_range(s->n_offers, 0, 8);
+	for (size_t i = 0; i < s->n_offers && call->wanted > 0; i++) {
+		taken[n] = s->offers[i];
+		if (taken[n].free > call->wanted)
+			taken[n].free = call->wanted;
+		call->wanted -= taken[n++].free;
+	}
+	((store_offer_fn *)call->done)(call->ctx, MR_OK, taken, n);
 }
 
-static enum mr_status offer(struct store *store, struct bytes queue, const struct offer *ours, store_offer_fn *done, void *ctx)
+static enum mr_status offer(struct store *store, struct bytes queue, const struct offer *ours, int64_t wanted,
+			    store_offer_fn *done, void *ctx)
 {
 	struct fake_call *call = call_new(store, 1, ctx);
 
@@ -147,6 +158,7 @@ static enum mr_status offer(struct store *store, struct bytes queue, const struc
 		world_note(fake(store)->world, "offer %.*s %lld %.*s", BYTES_ARG(queue), (long long)ours->free,
 			   BYTES_ARG(ours->partitions));
 	call->kind = CALL_OFFER;
+	call->wanted = wanted;
 	call->done = (void *)done;
 	return MR_OK;
 }

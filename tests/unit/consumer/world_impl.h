@@ -42,6 +42,7 @@ struct fake_call {
 	struct fake_call *next;
 	enum { CALL_CLAIM, CALL_FINISH, CALL_DONE, CALL_LEASE, CALL_VIEW, CALL_OFFER } kind;
 	size_t n;
+	int64_t wanted; /* CALL_OFFER */
 	void *done;
 	void *ctx;
 	struct bytes keys[WORKER_BATCH_MAX];
