@@ -18,6 +18,7 @@
 struct options {
 	bool kafka;
 	int64_t port, redis_port;
+	const char *http;
 	struct conf_list queues, libraries;
 	struct program_common common;
 };
@@ -44,6 +45,12 @@ static const struct conf_option OPTIONS[] = {
 	 .help = "Port of 127.0.0.1 for the redis-server that is started. 0 = the one of --redis, 6379 unless changed, or a free "
 		 "one "
 		 "where that default is taken."},
+	{.kind = CONF_STRING,
+	 .name = "http",
+	 .env = "MILLRACE_HTTP",
+	 .arg = "ADDR:PORT",
+	 .offset = offsetof(struct options, http),
+	 .help = "The worker serves /metrics (for Prometheus), /healthz and /readyz there, the scheduler at the next port."},
 	CLI_QUEUES_OPTION(struct options, "Task queue of the worker."),
 	{.kind = CONF_LIST,
 	 .name = "activity-lib",
@@ -171,6 +178,28 @@ static enum mr_status choose_redis(struct options *options, int *ret_port, char 
 	return check_port(port, "--redis-port", err);
 }
 
+/* The same address with the next port; NULL where none is wanted. The rest of it is the business of the programs that listen there. */
+static enum mr_status choose_http(const struct options *options, char **ret_next, struct mr_error *err)
+{
+	const char *colon = options->http ? strrchr(options->http, ':') : NULL;
+	struct buf text = {0};
+	char *end = NULL;
+	long port;
+
+	*ret_next = NULL;
+	if (!options->http)
+		return MR_OK;
+	port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtol(colon + 1, &end, 10) : 0;
+	if (port < 1 || port > 65534 || *end)
+		return mr_error_set(err, MR_EINVAL, "--http",
+				    "\"%s\": accepted are HOST:PORT, [IPv6]:PORT and :PORT, with a port from 1 to 65534",
+				    options->http);
+	buf_printf(&text, "%.*s:%ld", (int)(colon - options->http), options->http, port + 1);
+	buf_cstr(&text);
+	*ret_next = text.data;
+	return MR_OK;
+}
+
 /* ---- What it says ---- */
 
 static void say_what_lasts(const struct dev_stack *stack)
@@ -184,6 +213,13 @@ static void say_what_lasts(const struct dev_stack *stack)
 	else
 		puts("  Durable: tasks and results, in your Kafka. Redis keeps nothing on disk and is rebuilt from Kafka at each "
 		     "start.");
+}
+
+static void say_http(const char *who, const char *address)
+{
+	if (address)
+		printf("  The %s's metrics: http://%s%s/metrics, and /healthz, /readyz\n", who,
+		       address[0] == ':' ? "127.0.0.1" : "", address);
 }
 
 static void say(const struct dev_stack *stack)
@@ -201,6 +237,8 @@ static void say(const struct dev_stack *stack)
 	printf("; activities greet, echo, process_large_file, charge_card, update_inventory, send_confirmation, "
 	       "arrange_shipment\n");
 	say_what_lasts(stack);
+	say_http("worker", stack->worker_http);
+	say_http("scheduler", stack->scheduler_http);
 	printf("  To talk to it from another terminal:\n\n"
 	       "    export MILLRACE_BROKERS=%s MILLRACE_REDIS=%s MILLRACE_PREFIX=%s\n"
 	       "    millrace execute -q %s -t greet --input '\"Ada\"'\n"
@@ -237,13 +275,14 @@ int command_dev(int argc, char **argv)
 	struct options options;
 	struct program_common common;
 	struct dev_stack stack = {0};
-	CLEANUP_FREE char *brokers = NULL, *redis = NULL;
+	CLEANUP_FREE char *brokers = NULL, *redis = NULL, *next = NULL;
 	int exit_code = cli_begin(&CONF, argc, argv, &options, offsetof(struct options, common), NULL);
 
 	if (exit_code >= 0)
 		return exit_code;
 	if (choose_broker(&options, &stack.broker_port, &brokers, &err) ||
-	    choose_redis(&options, &stack.redis_port, &redis, &err) || program_signal_fd(&stack.signal_fd, &err)) {
+	    choose_redis(&options, &stack.redis_port, &redis, &err) || choose_http(&options, &next, &err) ||
+	    program_signal_fd(&stack.signal_fd, &err)) {
 		exit_code = program_fail(CONF.name, &err);
 	} else {
 		common = options.common;
@@ -252,6 +291,8 @@ int command_dev(int argc, char **argv)
 		stack.common = &common;
 		stack.queues = &options.queues;
 		stack.libraries = &options.libraries;
+		stack.worker_http = options.http;
+		stack.scheduler_http = next;
 		exit_code = run(&stack);
 		close(stack.signal_fd);
 	}

@@ -199,6 +199,8 @@ static enum mr_status start_scheduler(struct dev_stack *stack, struct mr_error *
 
 	add(&words, "%s", NAMES[DEV_SCHEDULER]);
 	add_common(stack, &words);
+	if (stack->scheduler_http)
+		add(&words, "--http=%s", stack->scheduler_http);
 	status = start(stack, DEV_SCHEDULER, &words, err);
 	words_deinit(&words);
 	return status;
@@ -214,6 +216,8 @@ static enum mr_status start_worker(struct dev_stack *stack, struct mr_error *err
 	add(&words, "%s", NAMES[DEV_WORKER]);
 	add_common(stack, &words);
 	add(&words, "--grace=5s");
+	if (stack->worker_http)
+		add(&words, "--http=%s", stack->worker_http);
 	add_list(&words, "-q", stack->queues);
 	add(&words, "--activity-lib=%s", stack->examples);
 	add_list(&words, "--activity-lib", stack->libraries);

@@ -10,7 +10,8 @@ enum dev_member { DEV_REDIS, DEV_BROKER, DEV_SCHEDULER, DEV_WORKER, DEV_MEMBERS 
 
 struct dev_stack {
 	/* Given. */
-	const struct program_common *common; /* brokers and redis are those of the stack */
+	const struct program_common *common;      /* brokers and redis are those of the stack */
+	const char *worker_http, *scheduler_http; /* NULL: none */
 	const struct conf_list *queues;
 	const struct conf_list *libraries; /* besides the examples */
 	int broker_port;                   /* of the embedded broker; 0: a real one runs at `brokers` */
