@@ -32,8 +32,11 @@ install_needs_test=(
 	cmd:kcat=kcat
 	cmd:shellcheck=shellcheck
 	pkg:ca-certificates=ca-certificates
-	cmd:java=default-jre-headless
+	cmd:javac=default-jdk-headless
 	cmd:mvn=maven
+	cmd:node=nodejs
+	cmd:npm=npm
+	cmd:go=golang-go
 	py:ensurepip,venv=python3-venv
 )
 
