@@ -126,13 +126,13 @@ static void send(struct worker *worker, struct job *job, int32_t partition)
 void forward_delivered(struct worker *worker, struct job *job)
 {
 	worker->counters.forwarded++;
+	meters_forwarded(worker, job);
 	log_debug("a task that waited was forwarded", LOG_B("key", job->key), LOG_I("attempt", job->attempt),
 		  LOG_I("hops", job->dispatch.hops + 1), LOG_I("partition", job->deliveries[0].partition));
 	settle_job(worker, job);
 	worker_job_free(worker, job);
 }
 
-	meters_forwarded(worker, job);
 void forward_refused(struct worker *worker, struct job *job, enum mr_status status)
 {
 	log_debug("a task that waited could not be forwarded", LOG_B("key", job->key), LOG_S("status", mr_status_name(status)));
