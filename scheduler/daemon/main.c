@@ -293,7 +293,8 @@ static void tell_end(const struct scheduler *scheduler)
 
 	scheduler_get_stats(scheduler, &stats);
 	log_info("scheduler ended", LOG_I("applied", stats.applied), LOG_I("fired", stats.fired),
-		 LOG_I("dispatched", stats.dispatched), LOG_I("swept_attempts", stats.swept_attempts),
+		 LOG_I("dispatched", stats.dispatched), LOG_I("from_memory", stats.cache_hits),
+		 LOG_I("read_when_due", stats.cache_misses), LOG_I("swept_attempts", stats.swept_attempts),
 		 LOG_I("swept_results", stats.swept_results), LOG_I("recoveries", stats.recoveries),
 		 LOG_I("ends_retried", stats.ends_retried), LOG_I("ends_closed", stats.ends_closed),
 		 LOG_I("buried", stats.buried), LOG_I("bad_records", stats.bad_records), LOG_I("watch_read", stats.watch_read),

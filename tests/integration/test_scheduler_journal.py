@@ -148,6 +148,19 @@ def test_a_record_that_is_no_longer_in_memory_is_read_again(journal, scheduler, 
     assert all(len(records) == 1 for records in found.values())
 
 
+def test_a_record_that_is_no_longer_in_memory_is_read_before_it_is_due(journal, scheduler, stack, redis):
+    due = {(f"k{i}", 2): journal.backoff(f"k{i}", due_in_ms=12_000) for i in range(50)}
+    eventually(lambda: waiting(redis) == 50, 10, "all are in the timer sets")
+    scheduler.stop()
+    second = stack.scheduler()
+
+    found = journal.await_dispatched(due)
+
+    assert all(found[key][0].timestamp_ms >= due_at_ms for key, due_at_ms in due.items())
+    second.stop()
+    second.wait_for_log("scheduler ended .*from_memory=50 read_when_due=0 ")
+
+
 def waiting(redis):
     """How many attempts the timer sets hold."""
     return sum(redis.zcard(name) for name in redis.scan_iter("*}b"))
