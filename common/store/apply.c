@@ -93,7 +93,8 @@ static bool record_ok(const struct apply_record *record)
 	return record->key.len > 0 && (record->attempt >= 1 || record->kind == JOURNAL_COMMAND) && record->epoch >= 0 &&
 	       record->offset >= 0 && record_text_ok(record->key) && record_text_ok(record->run_id) &&
 	       record_text_ok(record->nonce) && record_text_ok(record->worker) && record_text_ok(record->record_id) &&
-	       record_text_ok(record->heartbeat.content_type) && request_ids_ok(record);
+	       record_text_ok(record->heartbeat.content_type) && record_text_ok(record->heartbeat.encoding) &&
+	       request_ids_ok(record);
 }
 
 /* An instant that is not set is told as `otherwise`. */
@@ -154,6 +155,7 @@ static void append_record(struct store *store, struct call *call, const struct a
 	record_append_int(text, instant(record->control_offset, -1));
 	append_request_ids(text, record);
 	record_append_field(text, record->heartbeat.content_type);
+	record_append_field(text, record->heartbeat.encoding);
 	append_blob(text, record);
 	call_arg(call, buf_bytes(text));
 	call_arg(call, record->kind == JOURNAL_CHECKPOINT ? BYTES_NONE : record->key);

@@ -3,7 +3,7 @@
 
 #include "store/store_impl.h"
 
-#define BEAT_FIELDS 6
+#define BEAT_FIELDS 7
 #define COMMAND_FIELDS 5
 
 static enum view_state state_of(char letter)
@@ -67,7 +67,7 @@ static bool take_fields(struct bytes text, struct bytes *fields, size_t n)
 	return true;
 }
 
-/* run epoch attempt beat_ms timeout_ms content_type, a newline, details */
+/* run epoch attempt beat_ms timeout_ms content_type encoding, a newline, details */
 static bool take_beat(struct bytes text, struct task_view *view)
 {
 	struct bytes fields[BEAT_FIELDS];
@@ -77,7 +77,7 @@ static bool take_beat(struct bytes text, struct task_view *view)
 		return false;
 	if (!bytes_equal(fields[0], view->run_id))
 		return true;
-	struct bytes last = fields[5];
+	struct bytes last = fields[6];
 	const char *newline = last.len ? memchr(last.data, '\n', last.len) : NULL;
 
 	view->beat_ms = beat_ms;
@@ -85,7 +85,8 @@ static bool take_beat(struct bytes text, struct task_view *view)
 		return true;
 	view->heartbeat.data = (struct bytes){newline + 1, last.len - (size_t)(newline + 1 - last.data)};
 	last.len = (size_t)(newline - last.data);
-	view->heartbeat.content_type = last.len ? last : BYTES_NONE;
+	view->heartbeat.content_type = fields[5].len ? fields[5] : BYTES_NONE;
+	view->heartbeat.encoding = last.len ? last : BYTES_NONE;
 	return true;
 }
 

@@ -27,8 +27,8 @@
  *   P{s}t:K string  the record of task K, first byte = state (below)
  *   P{s}b   zset    backoff: task key -> due ms      P{s}h heartbeat      P{s}T timeout
  *   P{s}k   zset    parked attempts that a worker runs: "worker<TAB>task key", score 0
- *   P{s}y:K string  the last heartbeat that the journal knows: run epoch attempt beat_ms timeout_ms content_type (TAB-separated;
- *                   beat_ms by this server's clock), and where it has details a newline and the details
+ *   P{s}y:K string  the last heartbeat that the journal knows: run epoch attempt beat_ms timeout_ms content_type encoding
+ *                   (TAB-separated; beat_ms by this server's clock), and where it has details a newline and the details
  *   P{s}c:K string  what commands have changed for the task: run (may be empty) epoch flags request_ids (RS-joined)
  *                   (TAB-separated), then a TAB and the options to the end
  *   P{s}u:K<TAB>R   the record F of a closed run R of key K, once another run of the key has begun

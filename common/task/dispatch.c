@@ -22,8 +22,9 @@ static const struct reserved_header reserved_headers[] = {
 	{HEADER_SCHEDULED_AT, HEADER_OF_NUMBER, offsetof(struct dispatch, scheduled_at_ms), 0, 0},
 	{HEADER_DISPATCHED_AT, HEADER_OF_NUMBER, offsetof(struct dispatch, dispatched_at_ms), 0, 0},
 	{HEADER_HISTORY, HEADER_OF_BYTES, offsetof(struct dispatch, history), 0, 0},
-	{HEADER_HEARTBEAT, HEADER_OF_BYTES, offsetof(struct dispatch, heartbeat), 0, 0},
-	{HEADER_HEARTBEAT_TYPE, HEADER_OF_TEXT, offsetof(struct dispatch, heartbeat_type), 0, TASK_ID_MAX_BYTES},
+	{HEADER_HEARTBEAT, HEADER_OF_BYTES, offsetof(struct dispatch, heartbeat.data), 0, 0},
+	{HEADER_HEARTBEAT_TYPE, HEADER_OF_TEXT, offsetof(struct dispatch, heartbeat.content_type), 0, TASK_ID_MAX_BYTES},
+	{HEADER_HEARTBEAT_ENCODING, HEADER_OF_TEXT, offsetof(struct dispatch, heartbeat.encoding), 0, TASK_ID_MAX_BYTES},
 	{HEADER_OPTIONS, HEADER_OF_BYTES, offsetof(struct dispatch, options), 0, 0},
 };
 #define RESERVED_HEADERS (sizeof(reserved_headers) / sizeof(*reserved_headers))

@@ -249,9 +249,10 @@ static inline int task_shard(struct bytes key, int n_shards)
 #define HEADER_SCHEDULED_AT "millrace-scheduled-at"
 #define HEADER_DISPATCHED_AT "millrace-dispatched-at"
 #define HEADER_HISTORY "millrace-history" /* Avro `History`: the failures of former attempts */
-/* The last heartbeat of a former attempt: its bytes, and their content type where it has one. */
+/* The last heartbeat of a former attempt: its bytes, and their content type and encoding where it has them. */
 #define HEADER_HEARTBEAT "millrace-heartbeat"
 #define HEADER_HEARTBEAT_TYPE "millrace-heartbeat-type"
+#define HEADER_HEARTBEAT_ENCODING "millrace-heartbeat-encoding"
 #define HEADER_REQUEST_ID "millrace-request-id"     /* on a command from another partition: what stands for its request_id */
 #define HEADER_COMMANDED_AT "millrace-commanded-at" /* with it: when it was given (ms), by Kafka's clock */
 #define HEADER_OPTIONS "millrace-options"           /* JSON object: what commands have changed of the task (wire_options_apply) */
@@ -272,8 +273,7 @@ struct dispatch {
 	int64_t scheduled_at_ms;
 	int64_t dispatched_at_ms;
 	struct bytes history;
-	struct bytes heartbeat;
-	struct bytes heartbeat_type;
+	struct payload heartbeat;
 	struct bytes options;
 	bool republished; /* has millrace-attempt >= 2, or millrace-key */
 };

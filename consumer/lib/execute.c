@@ -67,7 +67,7 @@ static struct attempt_info info_of(const struct worker *worker, const struct job
 		.priority = job->task.priority,
 		.headers = job->user_headers,
 		.input = job->task.input,
-		.heartbeat_details = {.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type},
+		.heartbeat_details = job->dispatch.heartbeat,
 	};
 }
 

@@ -121,5 +121,5 @@ bool heartbeat_was_journalled(const struct job *job)
 {
 	bool by_former = job->attempt > 1 && job->timeouts.heartbeat_ms != TASK_UNSET;
 
-	return by_former || bytes_present(job->dispatch.heartbeat) || (job->park && job->park->beats_journalled);
+	return by_former || bytes_present(job->dispatch.heartbeat.data) || (job->park && job->park->beats_journalled);
 }

@@ -30,11 +30,6 @@ static void record_begin(const struct worker *worker, const struct job *job, str
 	record->nonce = job->nonce;
 }
 
-static struct payload former_heartbeat(const struct job *job)
-{
-	return (struct payload){.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type};
-}
-
 static void send(struct worker *worker, struct job *job, const struct journal_record *record)
 {
 	struct delivery *delivery = deliver_prepare(job, 1);
@@ -75,7 +70,7 @@ void journal_waiting(struct worker *worker, struct job *job, int64_t due_at_ms)
 	record.due_at_ms = due_at_ms > 0 ? due_at_ms : TASK_UNSET;
 	/* What former attempts left for this one. */
 	outcome_history(worker, job, &record.failures, &record.n_failures);
-	record.heartbeat_details = former_heartbeat(job);
+	record.heartbeat_details = job->dispatch.heartbeat;
 	send(worker, job, &record);
 }
 
@@ -98,7 +93,7 @@ static struct payload heartbeat_so_far(const struct worker *worker, const struct
 
 	if (executor_beat(worker->config.executor, job->handle, false, &beat) && bytes_present(beat.details.data))
 		return beat.details;
-	return former_heartbeat(job);
+	return job->dispatch.heartbeat;
 }
 
 static void started_begin(struct worker *worker, struct job *job, struct journal_record *record)

@@ -61,7 +61,7 @@ static struct payload last_heartbeat(const struct job *job, const struct ending 
 {
 	if (bytes_present(ending->outcome->heartbeat_details.data))
 		return ending->outcome->heartbeat_details;
-	return (struct payload){.data = job->dispatch.heartbeat, .content_type = job->dispatch.heartbeat_type};
+	return job->dispatch.heartbeat;
 }
 
 /* A worker hears of a pause or a reset before the scheduler has made its effect, which holds the next attempt back or makes it the

@@ -111,7 +111,7 @@ static void to_record(struct end *end, const struct bus_message *message, const 
 	ret->headers = without_reserved(message->headers, &end->arena);
 	ret->task_record_key = message->key;
 	ret->scheduled_at_ms = first_set(dispatch->scheduled_at_ms, task->scheduled_at_ms, message->timestamp_ms);
-	ret->heartbeat_details = (struct payload){.data = dispatch->heartbeat, .content_type = dispatch->heartbeat_type};
+	ret->heartbeat_details = dispatch->heartbeat;
 	/* A history that cannot be read is not worth the task: it is for people. */
 	if (bytes_present(dispatch->history) &&
 	    wire_decode_history(wire, dispatch->history, &end->arena, &ret->failures, &ret->n_failures, NULL) != MR_OK)

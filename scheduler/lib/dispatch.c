@@ -8,7 +8,7 @@
  * attempt n. Any partition will do: the key of the task spreads them, whatever the record's own key is, and each attempt goes to
  * the next one, so that what one worker cannot run comes to others.
  */
-#define RESERVED_MAX 11
+#define RESERVED_MAX 12
 
 static int32_t spread(struct scheduler *s, const char *topic, struct bytes key, int64_t attempt)
 {
@@ -37,6 +37,8 @@ static size_t remembered(struct scheduler *s, const struct journal_record *recor
 		items[n++] = (struct header){BYTES_LIT(HEADER_HEARTBEAT), heartbeat->data};
 		if (heartbeat->content_type.len > 0)
 			items[n++] = (struct header){BYTES_LIT(HEADER_HEARTBEAT_TYPE), heartbeat->content_type};
+		if (heartbeat->encoding.len > 0)
+			items[n++] = (struct header){BYTES_LIT(HEADER_HEARTBEAT_ENCODING), heartbeat->encoding};
 	}
 	return n;
 }

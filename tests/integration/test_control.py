@@ -231,6 +231,19 @@ def test_a_pending_attempt_that_fails_is_tried_again_with_the_details_of_its_las
     assert (result["status"], result["attempt"], result["result"]) == ("COMPLETED", 2, "done")
 
 
+def test_the_details_of_a_beat_keep_their_type_and_encoding_over_attempts(world, tmp_path):
+    """Told to the next attempt in its record, which tells them to the journal, and at last in the result."""
+    told = {"details_base64": "AAECAw==", "details_content_type": "application/x-sum", "details_encoding": "zstd"}
+    start(world, "a-encoded", {"token_file": str(tmp_path / "token")}, "pending", retry_policy={**SOON, "maximum_attempts": 2})
+    world.kafka.control("HEARTBEAT", "a-encoded", **told)
+    world.kafka.control("FAIL", "a-encoded", failure={"type": "Later", "message": "again"})
+    await_attempts(world, "a-encoded", [1, 2])
+    eventually(lambda: len([line for line in world.exec_log.lines("pending") if line["key"] == "a-encoded"]) == 2, 5)
+    world.kafka.control("FAIL", "a-encoded", failure={"type": "Later", "message": "again"})
+    result = world.kafka.results().await_one("a-encoded", limit_s=10)
+    assert {name: result.get(f"last_heartbeat_{name}") for name in told} == told
+
+
 def test_the_timeouts_of_a_pending_attempt_go_on(world, pend):
     once = {"retry_policy": {"maximum_attempts": 1}}
     pend("a-close", start_to_close_timeout_ms=1200, **once)

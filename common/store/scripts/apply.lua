@@ -6,6 +6,7 @@
 --         1 kind (B, R, W as the states they make, H heartbeat, C command, P checkpoint), 2 run, 3 epoch (C: that a reset asks for),
 --         4 attempt, 5 due_ms, 6 offset, 7 lost, 8 flags (c t p), 9 nonce, 10 worker, 11 record_id, 12 started_at_ms,
 --         13 close_at_ms, 14 heartbeat_timeout_ms (0: none), 15 control offset, 16 request_ids, 17 content type,
+--         18 encoding,
 --         and where there are any a newline and details (R, H) or options (C)
 -- Returns {now_ms, 'c'} (the marker or the stored offset is another) or {now_ms, 'k', one letter a record, four for each record with
 --   e: task key, and as append_found has it...}:
@@ -52,7 +53,7 @@ end
 -- The highest attempt's stays; what a record does not tell stays as it was.
 local function note_beat(key, r, details)
 	local shard, name = shard_of(key)
-	local at, kind, timeout = shard .. 'y:' .. name, r[17], r[14]
+	local at, kind, encoding, timeout = shard .. 'y:' .. name, r[17], r[18], r[14]
 	local text = redis.call('GET', at)
 	local y = text and fields_of(text)
 	if y and y[1] == r[2] then
@@ -61,13 +62,13 @@ local function note_beat(key, r, details)
 			return
 		end
 		if not details then
-			kind, details = y[6], string.match(text, '\n(.*)$')
+			kind, encoding, details = y[6], y[7], string.match(text, '\n(.*)$')
 		end
 		if order == 0 and timeout == '0' then
 			timeout = y[5]
 		end
 	end
-	local beat = join({r[2], r[3], r[4], now, timeout, kind})
+	local beat = join({r[2], r[3], r[4], now, timeout, kind, encoding})
 	redis.call('SET', at, details and beat .. '\n' .. details or beat)
 	return at
 end
@@ -75,7 +76,7 @@ end
 -- A record H or C that changes nothing is in the journal all the same: the end of the task is to take it along.
 local function note_stray(key, r, f)
 	local shard, name = shard_of(key)
-	redis.call('SET', shard .. 'y:' .. name, join({r[2], '0', '0', now, '0', ''}), 'NX')
+	redis.call('SET', shard .. 'y:' .. name, join({r[2], '0', '0', now, '0', '', ''}), 'NX')
 	add_flag(key, f, 'e')
 	return 'k'
 end

@@ -77,6 +77,7 @@ static void a_due_attempt_is_republished_and_then_cleared(void **state)
 	assert_non_null(world_header(world, "tasks.default", HEADER_HISTORY));
 	assert_string_equal(world_header(world, "tasks.default", HEADER_HEARTBEAT), "half");
 	assert_string_equal(world_header(world, "tasks.default", HEADER_HEARTBEAT_TYPE), "text/plain");
+	assert_string_equal(world_header(world, "tasks.default", HEADER_HEARTBEAT_ENCODING), "gzip");
 	world_ack(world, MR_OK);
 	world_settle(world);
 	world_expect(world, "published a", NULL);

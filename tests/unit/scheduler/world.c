@@ -171,7 +171,8 @@ int64_t world_backoff(struct world *world, const char *key, int64_t attempt, int
 	record.scheduled_at_ms = 5;
 	record.failures = &failure;
 	record.n_failures = 1;
-	record.heartbeat_details = (struct payload){.data = BYTES_LIT("half"), .content_type = BYTES_LIT("text/plain")};
+	record.heartbeat_details = (struct payload){
+		.data = BYTES_LIT("half"), .content_type = BYTES_LIT("text/plain"), .encoding = BYTES_LIT("gzip")};
 	return append_journal(world, &record);
 }
 

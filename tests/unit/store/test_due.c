@@ -35,7 +35,7 @@ static void put_beat(struct fixture *fx, const char *fence, int64_t beat_ms, int
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "%s\t%lld\t%lld\t\nhalf", fence, (long long)beat_ms, (long long)timeout_ms);
+	snprintf(text, sizeof(text), "%s\t%lld\t%lld\t\t\nhalf", fence, (long long)beat_ms, (long long)timeout_ms);
 	free(REDIS(&fx->server, "SET", fx_key("y:k"), text));
 }
 

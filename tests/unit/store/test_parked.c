@@ -53,6 +53,7 @@ static struct apply_record beat(const char *details)
 	record.offset = 70;
 	record.heartbeat.data = bytes_of(details);
 	record.heartbeat.content_type = BYTES_LIT("text/plain");
+	record.heartbeat.encoding = BYTES_LIT("gzip");
 	return record;
 }
 
@@ -286,7 +287,7 @@ static void a_heartbeat_is_told_and_the_next_one_takes_its_place(void **state)
 	fx_assert_state(fx, "k", "R|run|0|1|n|w1|rec|5|0|50|ke|");
 	view = fx_view(fx, "k");
 	assert_true(bytes_is(view.heartbeat.data, "two"));
-	assert_true(bytes_is(view.heartbeat.content_type, "text/plain"));
+	assert_true(bytes_is(view.heartbeat.content_type, "text/plain") && bytes_is(view.heartbeat.encoding, "gzip"));
 	assert_true(view.beat_ms > 0);
 	record.heartbeat = (struct payload){0};
 	assert_int_equal(apply(fx, record), APPLY_DONE);
@@ -475,6 +476,7 @@ static void details_come_with_the_start_too(void **state)
 	assert_int_equal(apply(fx, record), APPLY_DONE);
 	assert_true(bytes_is(fx_view(fx, "k").heartbeat.data, "first"));
 	assert_false(bytes_present(fx_view(fx, "k").heartbeat.content_type));
+	assert_false(bytes_present(fx_view(fx, "k").heartbeat.encoding));
 }
 
 static int reset(void **state)

@@ -379,7 +379,7 @@ static enum seen due_heartbeat(struct fixture *fx, enum task_state state)
 {
 	(void)state;
 	free(REDIS(&fx->server, "ZADD", fx_key("h"), "1000", "k"));
-	free(REDIS(&fx->server, "SET", fx_key("y:k"), "run\t0\t1\t1000\t10\t"));
+	free(REDIS(&fx->server, "SET", fx_key("y:k"), "run\t0\t1\t1000\t10\t\t"));
 	return seen_of_timers(fx);
 }
 

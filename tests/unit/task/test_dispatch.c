@@ -46,6 +46,7 @@ static void all_reserved_headers_are_read(void **state)
 		HEADER(HEADER_HISTORY, "\x00\xff"),
 		HEADER(HEADER_HEARTBEAT, "\x01\x00"),
 		HEADER(HEADER_HEARTBEAT_TYPE, "a/b"),
+		HEADER(HEADER_HEARTBEAT_ENCODING, "gzip"),
 		HEADER(HEADER_OPTIONS, "{}"),
 		HEADER("millrace-later", "unknown ones are left alone"),
 	};
@@ -60,8 +61,8 @@ static void all_reserved_headers_are_read(void **state)
 	assert_true(dispatch.scheduled_at_ms == INT64_C(1700000000000));
 	assert_true(dispatch.dispatched_at_ms == INT64_C(9007199254740991));
 	assert_int_equal(dispatch.history.len, 2);
-	assert_int_equal(dispatch.heartbeat.len, 2);
-	assert_true(bytes_is(dispatch.heartbeat_type, "a/b"));
+	assert_int_equal(dispatch.heartbeat.data.len, 2);
+	assert_true(bytes_is(dispatch.heartbeat.content_type, "a/b") && bytes_is(dispatch.heartbeat.encoding, "gzip"));
 	assert_true(bytes_is(dispatch.options, "{}"));
 	assert_true(dispatch.republished);
 }
