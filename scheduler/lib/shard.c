@@ -191,7 +191,7 @@ void shard_become_ready(struct shard *shard, const struct shard_status *status)
 	shard->outbox = status->outbox;
 	shard->look_us = s->now_us + LOOK_INTERVAL_US;
 	shard->sweep_us = shard->expire_us = s->now_us + LOOK_INTERVAL_US;
-	shard->ready_us = s->now_us;
+	shard->ready_us = shard->listens_us = s->now_us;
 	shard_change(shard, PHASE_READY);
 	log_info("shard ready", LOG_I("shard", shard->id), LOG_I("journal_offset", status->journal_offset));
 }
@@ -205,7 +205,7 @@ void shard_vouched(struct shard *shard)
 	 * the replay is read. */
 	if (shard->journal.position < shard->stored_offset)
 		shard->journal.position = shard->stored_offset;
-	shard->look_us = shard->sweep_us = shard->ready_us = s->now_us;
+	shard->look_us = shard->sweep_us = shard->ready_us = shard->listens_us = s->now_us;
 	shard->expire_us = s->now_us + LOOK_INTERVAL_US;
 	cursor_forget_end(&shard->journal, s->now_us);
 	shard_change(shard, PHASE_READY);
@@ -300,8 +300,10 @@ static void look(struct shard *shard)
 
 void shard_doubt(struct shard *shard)
 {
-	if (shard->phase == PHASE_READY)
-		cursor_forget_end(&shard->journal, shard->s->now_us);
+	if (shard->phase != PHASE_READY)
+		return;
+	cursor_forget_end(&shard->journal, shard->s->now_us);
+	shard->listens_us = shard->s->now_us;
 }
 
 /* The reader of the group is set to where this shard goes on; a reader that is not running yet is tried again. */

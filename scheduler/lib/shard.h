@@ -60,10 +60,11 @@ struct shard {
 	int id;
 	enum shard_phase phase;
 	uint32_t generation;
-	int64_t retry_us; /* LOOKING: not before */
-	bool looking;     /* a look is under way */
-	int64_t look_us;  /* READY and recovery: when the next look is due */
-	int64_t ready_us; /* when Redis last said that the data is vouched for */
+	int64_t retry_us;   /* LOOKING: not before */
+	bool looking;       /* a look is under way */
+	int64_t look_us;    /* READY and recovery: when the next look is due */
+	int64_t ready_us;   /* when Redis last said that the data is vouched for */
+	int64_t listens_us; /* READY: since when journal and commands are read without a gap */
 	char nonce[SHARD_NONCE_BYTES + 1];
 
 	struct cursor journal;

@@ -113,16 +113,27 @@ static enum timer_fate fate_by_record(struct scheduler *s, struct bytes place)
 	return watch_is_waiting(s, place) ? TIMER_ENDS_TASK : TIMER_LATER;
 }
 
-/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. An attempt that was
- * held back and dispatched again has another record now, with a time of its own. Silence while Redis was away is no silence. */
-static enum timer_fate fate_of(struct scheduler *s, const struct due_timer *due)
+/* Silence counts only where a word would have been heard: heartbeats of workers come by Redis, those that commands tell by Kafka,
+ * where they may have waited for a scheduler. */
+static bool hears(const struct shard *shard)
 {
+	const struct scheduler *s = shard->s;
+
+	return leases_hears(s->leases, s->now_us) && s->now_us - shard->listens_us >= s->config.lease_ms * 1000;
+}
+
+/* A task that Redis knows nothing of has ended and was forgotten, unless its record still waits for a worker. An attempt that was
+ * held back and dispatched again has another record now, with a time of its own. */
+static enum timer_fate fate_of(const struct shard *shard, const struct due_timer *due)
+{
+	struct scheduler *s = shard->s;
+
 	switch (due->found.view.state) {
 	case VIEW_NONE:
 	case VIEW_MARKED:
 		return fate_by_record(s, due->place);
 	case VIEW_STARTED:
-		return due->kind == TIMER_HEARTBEAT && !leases_hears(s->leases, s->now_us) ? TIMER_LATER : TIMER_ENDS_TASK;
+		return due->kind == TIMER_HEARTBEAT && !hears(shard) ? TIMER_LATER : TIMER_ENDS_TASK;
 	case VIEW_SCHEDULED:
 		return due->kind == TIMER_SCHEDULE_TO_START ? fate_by_record(s, due->place) : TIMER_ENDS_TASK;
 	case VIEW_BACKING_OFF:
@@ -175,7 +186,7 @@ static void on_due(void *ctx, enum mr_status status, const struct due_timer *due
 	if (!shard || !answered(shard, &shard->timeouts, status, n, next_due_ms))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		switch (fate_of(shard->s, &due[i])) {
+		switch (fate_of(shard, &due[i])) {
 		case TIMER_ENDS_TASK:
 			meters_timer_due(shard->s, &due[i]);
 			begin_timeout(shard, &due[i]);
@@ -212,7 +223,7 @@ int64_t timers_deadline_us(const struct shard *shard)
 	const struct scheduler *s = shard->s;
 	int64_t backoff_us, timeouts_us;
 
-	if (!shard->journal.caught_up || s->stopping || !has_room(s))
+	if (!shard->journal.caught_up || s->bus_lost || s->stopping || !has_room(s))
 		return INT64_MAX;
 	backoff_us = alarm_deadline_us(shard, &shard->backoff);
 	timeouts_us = alarm_deadline_us(shard, &shard->timeouts);

@@ -126,6 +126,21 @@ static void after_an_outage_of_kafka_the_end_is_asked_for_again(void **state)
 	assert_true(world_did(world, "fire"));
 }
 
+static void while_kafka_is_away_nothing_fires(void **state)
+{
+	struct world *world = *state;
+	struct bus_callbacks callbacks = scheduler_bus_callbacks(world_scheduler(world));
+
+	live(world);
+	callbacks.health(callbacks.ctx, MR_EKAFKA, "gone");
+	world_due(world, "a", 2, 0);
+	world_pass(world, 2000);
+	world_expect(world, NULL);
+	callbacks.health(callbacks.ctx, MR_OK, "back");
+	world_settle(world);
+	assert_true(world_did(world, "fire"));
+}
+
 static void a_record_that_is_not_in_memory_is_read_from_the_journal(void **state)
 {
 	struct world *world = *state;
@@ -352,6 +367,7 @@ int main(void)
 		TEST(nothing_is_cleared_before_kafka_has_acknowledged),
 		TEST(nothing_fires_before_the_journal_was_read_to_its_end),
 		TEST(after_an_outage_of_kafka_the_end_is_asked_for_again),
+		TEST(while_kafka_is_away_nothing_fires),
 		TEST(a_record_that_is_not_in_memory_is_read_from_the_journal),
 		TEST(a_record_that_compaction_moved_is_found_behind_its_place),
 		TEST(which_attempt_comes_next_is_for_redis_to_say),

@@ -329,6 +329,39 @@ static void silence_while_redis_was_away_is_none(void **state)
 	world_expect(bed->world, NULL);
 }
 
+static void silence_while_kafka_was_away_is_none(void **state)
+{
+	struct bed *bed = *state;
+	struct bus_callbacks callbacks = scheduler_bus_callbacks(world_scheduler(bed->world));
+
+	pending(bed, TASK_LAST);
+	hear(bed);
+	callbacks.health(callbacks.ctx, MR_EKAFKA, "gone");
+	hear(bed);
+	callbacks.health(callbacks.ctx, MR_OK, "back");
+	due(bed, TIMER_HEARTBEAT, "");
+	world_expect(bed->world, NULL);
+	hear(bed);
+	due(bed, TIMER_HEARTBEAT, "");
+	world_expect(bed->world, "finish a TIMED_OUT", "produce results a", NULL);
+}
+
+static void silence_before_the_shard_was_ours_is_none(void **state)
+{
+	struct bed *bed = *state;
+
+	pending(bed, TASK_LAST);
+	hear(bed);
+	world_revoke(bed->world);
+	world_assign(bed->world);
+	world_settle(bed->world);
+	due(bed, TIMER_HEARTBEAT, "");
+	world_expect(bed->world, NULL);
+	hear(bed);
+	due(bed, TIMER_HEARTBEAT, "");
+	world_expect(bed->world, "finish a TIMED_OUT", "produce results a", NULL);
+}
+
 static void the_end_of_a_pending_attempts_time_is_its_start_to_close(void **state)
 {
 	struct bed *bed = *state;
@@ -669,6 +702,8 @@ int main(void)
 		TEST(a_burial_looks_for_parked_attempts_at_once),
 		TEST(without_a_heartbeat_it_ends_with_the_last_one_and_the_last_failure),
 		TEST(silence_while_redis_was_away_is_none),
+		TEST(silence_while_kafka_was_away_is_none),
+		TEST(silence_before_the_shard_was_ours_is_none),
 		TEST(the_end_of_a_pending_attempts_time_is_its_start_to_close),
 		TEST(the_end_of_all_its_time_closes_a_pending_attempt),
 		TEST(a_task_record_that_waited_too_long_is_ended_by_its_place),
