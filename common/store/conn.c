@@ -66,6 +66,7 @@ static void call_end(struct store *store, struct call *call, enum mr_status stat
 {
 	assert(!is_command(call) && store->pending_bytes >= call->request.len);
 	store->pending_bytes -= call->request.len;
+	store->refused -= call->tries > 0;
 	call->answer(store, call, status, reply);
 	arena_reset(&store->arena);
 	call_free(call);
@@ -75,6 +76,12 @@ static void health(struct store *store, enum mr_status status, const char *messa
 {
 	if (store->callbacks.health)
 		store->callbacks.health(store->callbacks.ctx, status, message);
+}
+
+static void trouble(struct store *store, const char *message)
+{
+	store->troubled = true;
+	health(store, MR_EREDIS, message);
 }
 
 static int64_t backoff_us(int64_t min_us, int64_t max_us, unsigned n)
@@ -287,11 +294,11 @@ static void load_and_send_again(struct store *store, struct call *call)
 
 static void send_later(struct store *store, struct call *call, const redisReply *reply, int64_t now_us)
 {
+	store->refused += call->tries == 0;
 	call->retry_at_us = now_us + backoff_us(RETRY_MIN_US, RETRY_MAX_US, call->tries++);
 	call_list_append(&store->later, call);
 	if (!store->troubled)
-		health(store, MR_EREDIS, reply->str);
-	store->troubled = true;
+		trouble(store, reply->str);
 }
 
 static void refused_for_good(struct store *store, struct call *call, const redisReply *reply)
@@ -300,7 +307,7 @@ static void refused_for_good(struct store *store, struct call *call, const redis
 
 	snprintf(message, sizeof(message), "Redis refused %s: %.*s", store_script_names[call->script], (int)reply->len,
 		 reply->str);
-	health(store, MR_EREDIS, message);
+	trouble(store, message);
 	call_end(store, call, MR_EREDIS, NULL);
 }
 
@@ -309,16 +316,17 @@ static void call_answered(struct store *store, struct call *call, const redisRep
 	int64_t time_ms = reply_int(reply, 0, -1);
 
 	if (time_ms < 0) {
-		health(store, MR_EREDIS, "an answer of Redis is not that of our script");
+		trouble(store, "an answer of Redis is not that of our script");
 		call_end(store, call, MR_EREDIS, NULL);
 		return;
 	}
 	redis_clock_sample(&store->clock, time_ms, call->sent_us, now_us);
-	if (store->troubled) {
+	call_end(store, call, MR_OK, reply);
+	/* That one call is accepted does not mean that all are: with full memory, those that end something go on. */
+	if (store->troubled && store->refused == 0) {
 		store->troubled = false;
 		health(store, MR_OK, "Redis accepts calls again");
 	}
-	call_end(store, call, MR_OK, reply);
 }
 
 static enum mr_status answered(struct store *store, struct call *call, const redisReply *reply, int64_t now_us,

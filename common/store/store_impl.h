@@ -37,7 +37,8 @@ struct store {
 	int64_t reconnect_at_us; /* DOWN */
 	int64_t give_up_at_us;   /* CONNECTING, GREETING */
 	unsigned failures;       /* in a row */
-	bool troubled;           /* Redis refused calls for now, and health was told */
+	bool troubled;           /* Redis refused calls, and health was told */
+	size_t refused;          /* calls that were refused for now, and were not answered since */
 
 	struct call_list waiting, again, sent, later;
 	size_t pending_bytes;

@@ -231,11 +231,13 @@ static void when_memory_is_full_what_ends_goes_on_and_what_begins_waits(void **s
 	fx_poll(fx, 50);
 	assert_int_equal(applied.ok + applied.lost, 0);
 	fx_assert_state(fx, "j", NULL);
-	assert_true(fx->health_lost > 0);
+	/* Told once, and not taken back by what goes on. */
+	assert_int_equal(fx->health_lost, 1);
 	assert_non_null(strstr(fx->health, "OOM"));
 	fill(fx, "0");
 	wait_until(fx, &applied.ok, 1);
 	wait_until(fx, &claimed.ok, 1);
+	assert_string_equal(fx->health, "Redis accepts calls again");
 	fx_assert_state(fx, "j", "B|run|0|2|1|10|0||");
 }
 
@@ -307,6 +309,21 @@ static void a_foreign_value_fails_its_call_only(void **state)
 	free(REDIS(&fx->server, "DEL", fx_key("t:k")));
 	claim(fx, &seen);
 	wait_until(fx, &seen.ok, 1);
+}
+
+static void what_is_refused_for_good_is_over_with_the_next_answer(void **state)
+{
+	struct fixture *fx = *state;
+	struct answers seen = {0};
+
+	free(REDIS(&fx->server, "DEL", fx_key("w")));
+	free(REDIS(&fx->server, "SET", fx_key("w"), "not ours"));
+	claim(fx, &seen);
+	wait_until(fx, &seen.lost, 1);
+	assert_non_null(strstr(fx->health, "WRONGTYPE"));
+	free(REDIS(&fx->server, "DEL", fx_key("w")));
+	fx_look(fx, FX_SHARD);
+	assert_string_equal(fx->health, "Redis accepts calls again");
 }
 
 static void a_wrong_password_is_told(void **state)
@@ -399,6 +416,7 @@ int main(void)
 		TEST(the_queue_is_bounded),
 		TEST(a_replica_is_left_and_asked_again),
 		TEST(a_foreign_value_fails_its_call_only),
+		TEST(what_is_refused_for_good_is_over_with_the_next_answer),
 		TEST(a_wrong_password_is_told),
 		TEST(freeing_answers_what_is_pending),
 		TEST(redis_clock_lies_between_the_bounds),
