@@ -145,6 +145,12 @@ def peer_beanstalkd(lab, report):
 # Latency
 
 
+def echo(lab, seconds, warm_up_s):
+    lab.raw_runs += 1
+    there, back = make_raw_topics(lab, lab.raw_runs)
+    return run_json([lab.program("raw_echo"), lab.broker.address, there, back, lab.sizes["avro"], PER_S, seconds, warm_up_s])
+
+
 def latency(lab, report):
     # The broker compiles its paths meanwhile: with 5 s the p99 was higher than with 15 s.
     seconds, warm_up_s = (2, 2) if lab.options.quick else (10, 15)
@@ -152,6 +158,7 @@ def latency(lab, report):
         with Case(lab, "everysec") as case:
             figures = case.latency(PER_S, seconds, warm_up_s, isolation=isolation, slots=4)
         report.latency(f"latency-{isolation}", f"Millrace: submit → result, {PER_S:,}/s, {label}, AOF everysec", figures)
+    report.latency("latency-raw", f"raw librdkafka: there and back, {PER_S:,}/s", echo(lab, seconds, warm_up_s))
     with peers.Bullmq(lab) as bullmq:
         figures = bullmq.latency(PER_S, seconds, warm_up_s)
     report.latency("latency-bullmq", f"BullMQ: add → completed event, {PER_S:,}/s, AOF everysec", figures)

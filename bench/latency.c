@@ -109,22 +109,6 @@ static void run_all(struct latency *run)
 	await_all(run);
 }
 
-static int by_size(const void *left, const void *right)
-{
-	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-
-	return (a > b) - (a < b);
-}
-
-static void report(struct latency *run)
-{
-	int64_t *took = run->took_us;
-
-	qsort(took, (size_t)run->n, sizeof(*took), by_size);
-	printf("{\"n\":%lld,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}\n", run->n, (double)took[run->n / 2] / 1000,
-	       (double)took[run->n * 99 / 100] / 1000, (double)took[run->n - 1] / 1000);
-}
-
 int main(int argc, char **argv)
 {
 	struct latency run = {0};
@@ -146,7 +130,7 @@ int main(int argc, char **argv)
 	if (mr_client_new(&options, &run.client, &err) != MR_OK)
 		die(&err);
 	run_all(&run);
-	report(&run);
+	meter_report_spread(run.took_us, run.n);
 	mr_client_free(run.client);
 	free(run.sent);
 	free(run.took_us);

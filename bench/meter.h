@@ -40,6 +40,21 @@ static inline void meter_report(const struct meter *meter, long long n)
 	printf("{\"n\":%lld,\"seconds\":%.3f,\"per_s\":%.1f,\"cpu_us\":%.3f}\n", n, s, (double)n / s, cpu_s * 1e6 / (double)n);
 }
 
+static inline int meter_by_size(const void *left, const void *right)
+{
+	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* {"p50":...,"p99":...,"max":...} in milliseconds. Sorts what it is given. */
+static inline void meter_report_spread(int64_t *took_us, long long n)
+{
+	qsort(took_us, (size_t)n, sizeof(*took_us), meter_by_size);
+	printf("{\"n\":%lld,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}\n", n, (double)took_us[n / 2] / 1000,
+	       (double)took_us[n * 99 / 100] / 1000, (double)took_us[n - 1] / 1000);
+}
+
 /* A whole number in a range, or the end of the program. */
 static inline long long meter_number(const char *what, const char *text, long long least, long long most)
 {

@@ -10,11 +10,11 @@
  * offset of each partition each 50 ms, as a worker does.
  */
 #include <assert.h>
-#include <librdkafka/rdkafka.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "meter.h"
+#include "raw.h"
 
 #define BATCH 1024
 #define PARTITIONS_MAX 256
@@ -31,32 +31,6 @@ struct pipe {
 	int64_t committed_us;
 };
 
-static _Noreturn void die(const char *what, const char *why)
-{
-	fprintf(stderr, "raw_pipe: %s: %s\n", what, why);
-	exit(1);
-}
-
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-	char why[512];
-
-	if (rd_kafka_conf_set(conf, name, value, why, sizeof(why)) != RD_KAFKA_CONF_OK)
-		die(name, why);
-}
-
-static rd_kafka_t *open_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *brokers)
-{
-	char why[512];
-	rd_kafka_t *client;
-
-	set(conf, "bootstrap.servers", brokers);
-	client = rd_kafka_new(type, conf, why, sizeof(why));
-	if (!client)
-		die("librdkafka", why);
-	return client;
-}
-
 /* The place of the record that was copied travels as the opaque: partition above, offset below; 0 where there was none. */
 static void *place_of(const rd_kafka_message_t *message)
 {
@@ -71,7 +45,7 @@ static void on_delivered(rd_kafka_t *client, const rd_kafka_message_t *message, 
 
 	(void)client;
 	if (message->err)
-		die("delivery", rd_kafka_err2str(message->err));
+		raw_die("delivery", rd_kafka_err2str(message->err));
 	pipe->acknowledged++;
 	if (!place)
 		return;
@@ -85,16 +59,11 @@ static void open_producer(struct pipe *pipe, const char *brokers, const char *to
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-	set(conf, "enable.idempotence", "true");
-	set(conf, "acks", "all");
-	set(conf, "linger.ms", "5");
-	set(conf, "queue.buffering.max.messages", "200000");
+	raw_set(conf, "queue.buffering.max.messages", "200000");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
 	rd_kafka_conf_set_opaque(conf, pipe);
-	pipe->producer = open_client(RD_KAFKA_PRODUCER, conf, brokers);
-	pipe->to = rd_kafka_topic_new(pipe->producer, topic, NULL);
-	if (!pipe->to)
-		die(topic, rd_kafka_err2str(rd_kafka_last_error()));
+	pipe->producer = raw_producer(conf, brokers, "5");
+	pipe->to = raw_topic(pipe->producer, topic);
 }
 
 static void close_producer(struct pipe *pipe)
@@ -108,7 +77,7 @@ static void send_record(struct pipe *pipe, int32_t partition, void *value, size_
 {
 	while (rd_kafka_produce(pipe->to, partition, RD_KAFKA_MSG_F_COPY, value, bytes, key, key_bytes, place)) {
 		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			die("produce", rd_kafka_err2str(rd_kafka_last_error()));
+			raw_die("produce", rd_kafka_err2str(rd_kafka_last_error()));
 		rd_kafka_poll(pipe->producer, 1);
 	}
 	if (++pipe->sent % 256 == 0)
@@ -145,17 +114,17 @@ static rd_kafka_queue_t *open_consumer(struct pipe *pipe, const char *brokers, c
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
 
-	set(conf, "group.id", group);
-	set(conf, "auto.offset.reset", "earliest");
-	set(conf, "enable.auto.commit", "false");
-	set(conf, "enable.auto.offset.store", "false");
-	pipe->consumer = open_client(RD_KAFKA_CONSUMER, conf, brokers);
+	raw_set(conf, "group.id", group);
+	raw_set(conf, "auto.offset.reset", "earliest");
+	raw_set(conf, "enable.auto.commit", "false");
+	raw_set(conf, "enable.auto.offset.store", "false");
+	pipe->consumer = raw_open(RD_KAFKA_CONSUMER, conf, brokers);
 	rd_kafka_poll_set_consumer(pipe->consumer);
 	rd_kafka_topic_partition_list_add(topics, pipe->from, RD_KAFKA_PARTITION_UA);
 	rd_kafka_resp_err_t err = rd_kafka_subscribe(pipe->consumer, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (err)
-		die("subscribe", rd_kafka_err2str(err));
+		raw_die("subscribe", rd_kafka_err2str(err));
 	return rd_kafka_queue_get_consumer(pipe->consumer);
 }
 
@@ -171,7 +140,7 @@ static void commit(struct pipe *pipe, int async)
 		err = rd_kafka_commit(pipe->consumer, offsets, async);
 	rd_kafka_topic_partition_list_destroy(offsets);
 	if (err)
-		die("commit", rd_kafka_err2str(err));
+		raw_die("commit", rd_kafka_err2str(err));
 	pipe->committed_us = clock_mono_us();
 }
 
@@ -180,7 +149,7 @@ static size_t take(rd_kafka_queue_t *queue, rd_kafka_message_t **messages)
 	ssize_t n = rd_kafka_consume_batch_queue(queue, 1, messages, BATCH);
 
 	if (n < 0)
-		die("consume", rd_kafka_err2str(rd_kafka_last_error()));
+		raw_die("consume", rd_kafka_err2str(rd_kafka_last_error()));
 	return (size_t)n;
 }
 
@@ -190,7 +159,7 @@ static void forward(struct pipe *pipe, rd_kafka_message_t **messages, size_t n)
 		rd_kafka_message_t *message = messages[i];
 
 		if (message->err)
-			die("consume", rd_kafka_message_errstr(message));
+			raw_die("consume", rd_kafka_message_errstr(message));
 		send_record(pipe, message->partition, message->payload, message->len, message->key, message->key_len,
 			    place_of(message));
 		rd_kafka_message_destroy(message);
@@ -212,7 +181,7 @@ static int copy(const char *brokers, const char *from, const char *to, long long
 		if (got > 0 && !meter.begin_us)
 			meter = meter_start();
 		if (!meter.begin_us && clock_mono_us() > give_up_us)
-			die(from, "no record came");
+			raw_die(from, "no record came");
 		forward(&pipe, messages, got);
 		rd_kafka_poll(pipe.producer, got > 0 ? 0 : 1);
 		if (clock_mono_us() - pipe.committed_us > COMMIT_EACH_US)
