@@ -59,6 +59,14 @@ static enum mr_status check_abi(void *handle, const char *path, struct mr_error 
 	return MR_OK;
 }
 
+/* The loader passes over a file that is for another processor, and says that there is none. */
+static enum mr_status refuse_unloadable(const char *path, const char *why, struct mr_error *err)
+{
+	if (strncmp(why, path, strlen(path)) == 0 && strstr(why, "No such file") && access(path, R_OK) == 0)
+		return mr_error_set(err, MR_EINVAL, path, "cannot be loaded: it was built for another kind of machine");
+	return mr_error_set(err, MR_EINVAL, path, "cannot be loaded: %s", why);
+}
+
 static enum mr_status load_one(struct mr_registry *registry, const char *path, void **ret_handle, struct mr_error *err)
 {
 	enum mr_status (*activities)(struct mr_registry *);
@@ -66,7 +74,7 @@ static enum mr_status load_one(struct mr_registry *registry, const char *path, v
 	enum mr_status status;
 
 	if (!handle)
-		return mr_error_set(err, MR_EINVAL, path, "cannot be loaded: %s", dlerror());
+		return refuse_unloadable(path, dlerror(), err);
 	*ret_handle = handle;
 	status = check_abi(handle, path, err);
 	if (status)

@@ -56,7 +56,7 @@ static bool services_run(const char *path)
 	return ok;
 }
 
-/* The program beside this one. It ends with us; what it did stays in its folder. */
+/* The program beside this one. It ends with us; what it did stays in its folder. -1 where it does not run; it has said why. */
 static pid_t start_services(const char *path)
 {
 	char program[1024], folder[256];
@@ -75,9 +75,14 @@ static pid_t start_services(const char *path)
 		perror(program);
 		_exit(127);
 	}
-	for (int i = 0; pid > 0 && i < 100 && !services_run(path); i++)
+	for (int i = 0; pid > 0 && i < 250; i++) {
+		if (services_run(path))
+			return pid;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return -1;
 		usleep(20000);
-	return pid;
+	}
+	return -1;
 }
 
 static bool step(struct mr_client *client, const char *order, const char *type)
@@ -154,6 +159,11 @@ int main(int argc, char **argv)
 	snprintf(order, sizeof(order), "order-%lld-%d", (long long)time(NULL), (int)getpid());
 	if (!services_run(path))
 		services = start_services(path);
+	if (services < 0) {
+		fprintf(stderr,
+			"order-workflow: order-services does not run at %s; MILLRACE_EXAMPLE_SOCKET names another place\n", path);
+		return 1;
+	}
 	rc = run_order(argc == 3 ? argv[2] : order);
 	if (services > 0) {
 		kill(services, SIGTERM);

@@ -111,18 +111,17 @@ static enum mr_status ask(int fd, char *answer, size_t bytes, struct mr_error *e
 	return MR_OK;
 }
 
-/* Prints the answer's first line of text; the exit code. */
-static enum mr_status tell(const char *answer, struct mr_error *err)
+/* Prints the first line of a good answer's text; that of another one is the error. */
+static enum mr_status tell(const char *address, const char *answer, struct mr_error *err)
 {
 	const char *text = strstr(answer, "\r\n\r\n");
 	int code;
 
 	if (!text || sscanf(answer, "HTTP/%*d.%*d %d", &code) != 1)
-		return mr_error_set(err, MR_ESYSTEM, "/readyz", "what answers does not speak HTTP");
+		return mr_error_set(err, MR_ESYSTEM, address, "what answers does not speak HTTP");
 	text += 4;
 	if (code != 200)
-		return mr_error_set(err, MR_ESYSTEM, "not ready", "%.*s (HTTP status %d)", (int)strcspn(text, "\r\n"), text,
-				    code);
+		return mr_error_set(err, MR_ESYSTEM, address, "%.*s (HTTP status %d)", (int)strcspn(text, "\r\n"), text, code);
 	printf("%.*s\n", (int)strcspn(text, "\r\n"), text);
 	return MR_OK;
 }
@@ -144,7 +143,7 @@ static enum mr_status check(const struct health_options *options, struct mr_erro
 		return err->code;
 	status = ask(fd, answer, sizeof(answer), err);
 	close(fd);
-	return status ? status : tell(answer, err);
+	return status ? status : tell(options->http, answer, err);
 }
 
 int command_health(int argc, char **argv)

@@ -40,10 +40,10 @@ def test_ready_is_told_and_is_exit_status_0(stack):
 
 
 def test_the_reason_why_it_is_not_ready_is_told(stack):
-    with answering(503, "Redis cannot be reached\nand more\n") as (address, _):
+    with answering(503, "not ready: Redis cannot be reached\nand more\n") as (address, _):
         answer = stack.cli("health", http=address, check=False)
     assert answer.rc == 1 and answer.stdout == ""
-    assert answer.stderr == "millrace health: not ready: Redis cannot be reached (HTTP status 503)\n"
+    assert answer.stderr == f"millrace health: {address}: not ready: Redis cannot be reached (HTTP status 503)\n"
 
 
 def test_the_address_comes_from_the_environment_and_may_lack_its_host(stack):
