@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # Installs the Debian packages that are missing, and only those. Sourced after say.sh.
 #
-#   install_missing LOG SET...      SET: build (what building and running needs) | test (what tests/run needs on top)
+#   install_missing LOG SET...      SET: build (what building and running needs) | test (what tests/run needs on top) |
+#                                   compose (what tests/run compose needs on top) | debian13 (what tests/run --debian13 needs)
 #
 # Each need is PROBE=PACKAGE. A probe `cmd:NAME` looks for a program (whoever installed it), `pkg:NAME` for a Debian package
 # (elsewhere than on Debian the build finds out), `py:MODULE,...` for modules of python3.
@@ -39,6 +40,17 @@ install_needs_test=(
 	cmd:go=golang-go
 	py:ensurepip,venv=python3-venv
 )
+
+# shellcheck disable=SC2034
+install_needs_compose=(
+	cmd:dockerd=docker.io
+	cmd:docker-compose=docker-compose
+	cmd:iptables=iptables
+	cmd:debootstrap=debootstrap
+)
+
+# shellcheck disable=SC2034
+install_needs_debian13=(cmd:debootstrap=debootstrap)
 
 install_probe() {
 	local kind=${1%%:*} name=${1#*:}
