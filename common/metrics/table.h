@@ -75,6 +75,8 @@
 	   "Heartbeats written to the journal, after throttling.") \
 	XX(RESULTS, "millrace_results_published_total", COUNTER, "status", W, \
 	   "Final results that Kafka has acknowledged, rejections of duplicate and of bad tasks included.") \
+	XX(RESULTS_STALE, "millrace_results_stale_total", COUNTER, "", W, \
+	   "Results that were dropped because another attempt, or an end from outside, was first.") \
 	XX(REPLAYS, "millrace_replays_total", COUNTER, "task_queue,activity_type", W, \
 	   "Stored results published again because a task was submitted, or read, again after its end.") \
 	XX(FORWARDS, "millrace_forwards_total", COUNTER, "task_queue", W, \
@@ -112,7 +114,7 @@
 	XX(WORKERS, "millrace_scheduler_workers", GAUGE, "", S, \
 	   "Workers whose lease this scheduler sees.") \
 	XX(COMMANDS, "millrace_scheduler_commands_total", COUNTER, "", S, \
-	   "Commands read from the control topic.") \
+	   "Commands read from the control topic; one that its sender wrote to another partition than Kafka's default counts twice.") \
 	XX(COMMANDS_STRAY, "millrace_scheduler_commands_stray_total", COUNTER, "", S, \
 	   "Of these, commands for a task or attempt that is not there any more.") \
 	XX(EXPIRED, "millrace_scheduler_tasks_forgotten_total", COUNTER, "", S, \

@@ -117,6 +117,7 @@ static void adopt_answer(struct worker *worker, struct job *job, const struct cl
 
 static void granted(struct worker *worker, struct job *job, const struct claim_answer *answer)
 {
+	meters_granted(job, answer);
 	adopt_answer(worker, job, answer);
 	if (worker->draining || !settle_is_ours(job))
 		execute_release(worker, job);

@@ -133,6 +133,7 @@ static void init_counters(struct meters *m)
 	label(metrics, METRIC_RESULTS, result_names, m->results, METERS_RESULTS);
 	label(metrics, METRIC_DEAD_LETTERS, dead_names, m->dead, DEAD_KINDS);
 	m->releases = metrics_plain(metrics, METRIC_RELEASES);
+	m->stale = metrics_plain(metrics, METRIC_RESULTS_STALE);
 	m->kafka_unavailable = metrics_labeled(metrics, METRIC_KAFKA_ERRORS, "unavailable");
 	m->kafka_record = metrics_labeled(metrics, METRIC_KAFKA_ERRORS, "record");
 	m->kafka_other = metrics_labeled(metrics, METRIC_KAFKA_ERRORS, "other");
@@ -215,6 +216,15 @@ void meters_dead_letter(struct worker *worker, enum dead_kind kind)
 void meters_claimed(struct worker *worker, enum claim_verdict verdict)
 {
 	metric_add(worker->meters.claims[verdict], 1);
+}
+
+void meters_granted(const struct job *job, const struct claim_answer *answer)
+{
+	if (answer->epoch != job->epoch || answer->attempt <= job->attempt)
+		return;
+	metric_add(job->meters->ended[FATE_LOST], 1);
+	metric_add(job->meters->failed, 1);
+	metric_add(job->meters->retries, 1);
 }
 
 void meters_released(struct worker *worker, size_t n)
@@ -302,6 +312,11 @@ void meters_published(struct worker *worker, const struct job *job)
 		metric_add(job->meters->replays, 1);
 	else
 		metric_add(worker->meters.results[job->status], 1);
+}
+
+void meters_stale(struct worker *worker)
+{
+	metric_add(worker->meters.stale, 1);
 }
 
 void meters_forwarded(struct worker *worker, const struct job *job)

@@ -54,7 +54,7 @@ struct meters {
 	struct type_entry *other;
 	struct feed_meters *feeds; /* one a task queue */
 	metric_cell *claims[METERS_CLAIMS], *results[METERS_RESULTS], *dead[DEAD_KINDS];
-	metric_cell *releases, *kafka_unavailable, *kafka_record, *kafka_other, *redis_unavailable, *redis_refused;
+	metric_cell *releases, *stale, *kafka_unavailable, *kafka_record, *kafka_other, *redis_unavailable, *redis_refused;
 	metric_cell *slots_available, *slots_used, *in_hand, *in_hand_bytes, *shards_ready, *shards_waiting, *unacknowledged,
 		*kafka_reachable, *redis_reachable;
 	bool redis_lost;
@@ -72,6 +72,8 @@ void meters_received(struct worker *worker, struct job *job);
 enum dead_kind meters_dead_kind(const struct mr_error *err);
 void meters_dead_letter(struct worker *worker, enum dead_kind kind);
 /* 3 claim */
+/* Before the job adopts the answer: a later attempt than that of its record follows one that was lost. */
+void meters_granted(const struct job *job, const struct claim_answer *answer);
 void meters_claimed(struct worker *worker, enum claim_verdict verdict);
 void meters_released(struct worker *worker, size_t n);
 /* 4 execute */
@@ -81,7 +83,8 @@ void meters_heartbeat(const struct job *job);
 void meters_ended(const struct job *job, const struct ending *ending, const struct verdict *verdict, int64_t ended_mono_us);
 void meters_pending(const struct job *job, int64_t ended_mono_us);
 void meters_superseded(const struct job *job, int64_t ended_mono_us);
-/* 6 result: Kafka has it */
+/* 6 result: it came too late, or Kafka has it */
+void meters_stale(struct worker *worker);
 void meters_published(struct worker *worker, const struct job *job);
 void meters_forwarded(struct worker *worker, const struct job *job);
 

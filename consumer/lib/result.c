@@ -162,6 +162,7 @@ static void answered(struct worker *worker, struct job *job, const struct finish
 		publish(worker, job);
 		return;
 	case FINISH_STALE:
+		meters_stale(worker);
 		log_warn("a result came too late: another attempt holds or has ended the task", LOG_B("key", job->key),
 			 LOG_I("attempt", job->attempt));
 		settle_job(worker, job);
