@@ -52,12 +52,13 @@ def test_attempts_outlive_a_stop_of_redis_and_no_heartbeat_timeout_fires_for_it(
     for_5_s_no_redis(redis_server)
     kafka.control("HEARTBEAT", "pending", details={"step": 3})
 
+    kafka.results().await_keys([*ending, "backoff"], limit_s=20)
+    assert kafka.results().of("pending") == []
+    kafka.control("COMPLETE", "pending", result=1)
+    assert kafka.results().await_one("pending")["status"] == "COMPLETED"
     found = kafka.results().await_keys([*beating, *ending, "backoff"], limit_s=20)
     assert {found[key][0]["status"] for key in found} == {"COMPLETED"}
     assert {found[key][0]["attempt"] for key in [*beating, *ending]} == {1}
     assert exec_log.attempts("backoff") == [1, 2]
-    assert kafka.results().of("pending") == []
-    kafka.control("COMPLETE", "pending", result=1)
-    assert kafka.results().await_one("pending")["status"] == "COMPLETED"
     exec_log.assert_no_attempt_started_twice()
     assert all(len({result["result_id"] for result in results}) == 1 for results in kafka.results().by_key().values())

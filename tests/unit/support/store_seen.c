@@ -32,6 +32,7 @@ static void on_view(void *ctx, enum mr_status status, const struct task_view *vi
 		copy(fx, &seen->record_id);
 		copy(fx, &seen->heartbeat.data);
 		copy(fx, &seen->heartbeat.content_type);
+		copy(fx, &seen->heartbeat.encoding);
 		copy(fx, &seen->options);
 		copy(fx, &seen->request_ids);
 		fx->answer = seen;
