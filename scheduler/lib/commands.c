@@ -188,7 +188,7 @@ static void on_delivered(struct delivery *delivery, enum mr_status status, int64
 		sent(command, status);
 		return;
 	}
-	if (command->foreign) {
+	if (command->foreign || command->bad) {
 		finish(command);
 		return;
 	}
@@ -226,6 +226,23 @@ static void pass_on(struct command *command)
 	log_debug("a command belongs to another partition", LOG_B("task_key", command_key(command)),
 		  LOG_I("partition", record.partition));
 	produce(command, &record);
+}
+
+static void send_dead(struct command *command)
+{
+	struct shard *shard = command->shard;
+	const struct bus_message message = {.topic = shard->s->control_topic,
+					    .partition = shard->id,
+					    .offset = command->offset,
+					    .key = command->record_key,
+					    .value = command->value};
+	enum mr_status status;
+
+	command->delivery.done = on_delivered;
+	command->step = COMMAND_SENDING;
+	status = publish_dead(shard->s, &message, command->bad, &command->delivery);
+	if (status != MR_OK)
+		sent(command, status);
 }
 
 static void send_journal(struct command *command, const struct journal_record *record, const char *suffix)
@@ -408,7 +425,9 @@ static void look(struct command *command)
 
 void command_begin(struct command *command)
 {
-	if (command->foreign)
+	if (command->bad)
+		send_dead(command);
+	else if (command->foreign)
 		pass_on(command);
 	else
 		look(command);

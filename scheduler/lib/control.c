@@ -66,6 +66,14 @@ static struct command *command_new(struct shard *shard, const struct bus_message
 	return command;
 }
 
+/* Nobody's: none of them waits for another one. */
+static void keep_bad(struct command *command, const struct bus_message *message, const char *reason)
+{
+	command->control = (struct control){.task_key = arena_printf(&command->arena, ":%lld", (long long)message->offset)};
+	command->bad = arena_copy(&command->arena, bytes_of(reason)).data;
+	command->record_key = arena_copy(&command->arena, message->key);
+}
+
 static void read_command(struct shard *shard, const struct bus_message *message)
 {
 	struct scheduler *s = shard->s;
@@ -73,15 +81,13 @@ static void read_command(struct shard *shard, const struct bus_message *message)
 	struct mr_error err = {0};
 
 	if (wire_decode_control(s->links.wire, command->value, &command->arena, &command->control, &err) != MR_OK) {
-		publish_dead(s, message, err.message);
-		offsets_settle(&shard->commands->offsets, command->offset);
-		command_free(command);
-		return;
+		keep_bad(command, message, err.message);
+	} else {
+		s->stats.commands++;
+		command->request_id = request_id_of(command, message);
+		if (task_shard(command_key(command), s->config.shards) != shard->id)
+			keep_record(command, message);
 	}
-	s->stats.commands++;
-	command->request_id = request_id_of(command, message);
-	if (task_shard(command_key(command), s->config.shards) != shard->id)
-		keep_record(command, message);
 	if (command_enter(shard->commands, command))
 		command_begin(command);
 }

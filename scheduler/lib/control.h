@@ -7,7 +7,8 @@
 
 /*
  * Commands of one shard that were read and whose effect is not durable yet. Those of one task follow one another; each looks at the
- * task, is decided (effects.c) and is over when what it did can be seen in Redis.
+ * task, is decided (effects.c) and is over when what it did can be seen in Redis. What cannot be understood is over when its dead
+ * letter is in Kafka.
  */
 enum command_step {
 	COMMAND_QUEUED,   /* behind another one of its task */
@@ -34,8 +35,9 @@ struct command {
 	size_t bytes;
 	struct control control;
 	struct bytes request_id;
-	bool foreign;  /* it belongs to another shard */
-	int64_t at_ms; /* when it was given */
+	const char *bad; /* it cannot be understood, and why; NULL: it can */
+	bool foreign;    /* it belongs to another shard */
+	int64_t at_ms;   /* when it was given */
 	struct bytes record_key, value;
 	struct headers headers;
 };

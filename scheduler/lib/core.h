@@ -165,6 +165,8 @@ void upkeep_tip(struct shard *shard, int64_t end);
 
 /* publish.c: records that are nobody's job */
 void publish_tombstone(struct shard *shard, struct bytes key);
-void publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason);
+/* `delivery`: who hears of it where this is MR_OK; NULL: nobody, and what is not taken is lost. */
+enum mr_status publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason,
+			    struct delivery *delivery);
 
 #endif

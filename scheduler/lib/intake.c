@@ -109,11 +109,11 @@ static const struct journal_record *decode(struct shard *shard, const struct bus
 		return NULL;
 	record = arena_alloc(&s->arena, sizeof(*record));
 	if (wire_decode_journal(s->links.wire, message->value, &s->arena, record, &err) != MR_OK) {
-		publish_dead(s, message, err.message);
+		(void)publish_dead(s, message, err.message, NULL);
 		return NULL;
 	}
 	if (!belongs_here(shard, record)) {
-		publish_dead(s, message, "the record's task belongs to another partition of the journal");
+		(void)publish_dead(s, message, "the record's task belongs to another partition of the journal", NULL);
 		return NULL;
 	}
 	if (record->kind == JOURNAL_CHECKPOINT)

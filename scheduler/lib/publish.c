@@ -14,7 +14,7 @@ void publish_tombstone(struct shard *shard, struct bytes key)
 		s->stats.tombstones++;
 }
 
-void publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason)
+enum mr_status publish_dead(struct scheduler *s, const struct bus_message *message, const char *reason, struct delivery *delivery)
 {
 	char partition[16], offset[24];
 	struct bus_record record = {
@@ -30,11 +30,16 @@ void publish_dead(struct scheduler *s, const struct bus_message *message, const 
 		{bytes_of(HEADER_OFFSET), bytes_of(offset)},
 	};
 	record.headers = (struct headers){items, sizeof(items) / sizeof(items[0])};
+	status = bus_produce(s->links.bus, &record, delivery);
+	if (status != MR_OK) {
+		log_error("a dead letter could not be sent", LOG_S("topic", message->topic),
+			  LOG_I("partition", message->partition), LOG_I("offset", message->offset),
+			  LOG_S("reason", mr_status_text(status)));
+		return status;
+	}
 	s->stats.bad_records++;
 	meters_dead_letter(s, message);
 	log_warn("a record cannot be understood and goes to the dead letter topic", LOG_S("topic", message->topic),
 		 LOG_I("partition", message->partition), LOG_I("offset", message->offset), LOG_S("reason", reason));
-	status = bus_produce(s->links.bus, &record, NULL);
-	if (status != MR_OK)
-		log_error("the dead letter could not be sent", LOG_S("reason", mr_status_text(status)));
+	return MR_OK;
 }

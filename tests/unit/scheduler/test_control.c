@@ -375,6 +375,24 @@ static void a_stray_command_is_counted_and_done(void **state)
 	assert_int_equal(stats.commands_stray, 1);
 }
 
+static void what_cannot_be_understood_is_done_when_its_dead_letter_is_in_kafka(void **state)
+{
+	struct world *world = *state;
+
+	live(world);
+	world_control(world, "{\"command\":\"CANCLE\",\"task_key\":\"a\"}");
+	world_settle(world);
+	world_expect(world, "produce dead k", NULL);
+	assert_string_equal(world_header(world, "dead", HEADER_TOPIC), "t.control");
+	assert_non_null(strstr(world_header(world, "dead", HEADER_REASON), "CANCLE"));
+	world_ack(world, MR_EKAFKA);
+	world_pass(world, 2000);
+	world_expect(world, "produce dead k", NULL);
+	world_ack(world, MR_OK);
+	world_pass(world, 1000);
+	world_expect(world, "produce journal \ncheckpoint", NULL);
+}
+
 static void a_command_of_another_shard_is_passed_on_as_it_is(void **state)
 {
 	struct world *world = *state;
@@ -430,6 +448,7 @@ int main(void)
 		TEST(a_canceled_task_that_nobody_has_taken_is_looked_for),
 		TEST(commands_to_a_task_that_never_came_go_from_the_journal),
 		TEST(a_stray_command_is_counted_and_done),
+		TEST(what_cannot_be_understood_is_done_when_its_dead_letter_is_in_kafka),
 		cmocka_unit_test_setup_teardown(a_command_of_another_shard_is_passed_on_as_it_is, setup_two_shards, teardown),
 		TEST(commands_wait_until_the_journal_was_read),
 	};
