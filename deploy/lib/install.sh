@@ -35,6 +35,7 @@ install_needs_test=(
 	pkg:ca-certificates=ca-certificates
 	cmd:javac=default-jdk-headless
 	cmd:mvn=maven
+	cmd:promtool=prometheus
 	cmd:node=nodejs
 	cmd:npm=npm
 	cmd:go=golang-go
@@ -103,9 +104,12 @@ install_packages() ( # a subshell: its EXIT trap takes the policy away again, wh
 	elif ! install_apt install --no-install-recommends "$@"; then # the lists may be old
 		install_apt update && install_apt install --no-install-recommends "$@" || exit
 	fi
-	if [[ " $* " == *' redis-server '* ]] && command -v systemctl >/dev/null; then
-		install_as_root systemctl disable redis-server.service 2>/dev/null || true
-	fi
+	local service
+	for service in redis-server prometheus; do
+		if [[ " $* " == *" $service "* ]] && command -v systemctl >/dev/null; then
+			install_as_root systemctl disable "$service.service" 2>/dev/null || true
+		fi
+	done
 )
 
 install_missing() {

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """G3: /metrics of worker and scheduler say exactly what was done, whatever dies; /healthz and /readyz say how they are."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
 from support.metrics import Values, families, get
 from support.ports import HOST, free_port
 from support.processes import children_of
-from support.stack import await_ready
+from support.stack import ROOT, await_ready
 from support.waiting import eventually
 
 FAST = {"initial_interval_ms": 20, "backoff_coefficient": 1.0}
@@ -91,6 +93,85 @@ def _promtool():
         if os.access(f"{folder}/promtool", os.X_OK):
             return f"{folder}/promtool"
     pytest.skip("there is no promtool (package prometheus): tests/run installs it")
+
+
+def test_the_table_of_the_documentation_is_what_the_programs_show(pair):
+    made = subprocess.run([sys.executable, ROOT / "docs/metrics.py"], check=True, capture_output=True, text=True).stdout
+    assert (ROOT / "docs/metrics.md").read_text() == made, "stale: docs/metrics.py > docs/metrics.md"
+    shown = {(line.split()[2], line.split()[3]) for p in pair for line in get(p, "/metrics").text.splitlines() if "# TYPE" in line}
+    assert set(re.findall(r"^\| `(\w+)` \| (\w+) \|", made, re.MULTILINE)) == shown
+
+
+# Alert rules and dashboard
+
+
+NAME = re.compile(r"\b(?:millrace|process)_[a-z_]+\b(?!\()")
+FOREIGN = {"up"}  # Prometheus' own
+
+
+def shown_by(pair):
+    """The names of all series that there may be."""
+    names = set(FOREIGN)
+    for process in pair:
+        for line in get(process, "/metrics").text.splitlines():
+            if line.startswith("# TYPE"):
+                _, _, name, kind = line.split()
+                names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    return names
+
+
+def dashboards():
+    return {path.name: json.loads(path.read_text()) for path in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
+
+
+def queries(dashboard):
+    """The expressions of its panels and of its variables."""
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    assert len(found) > 30
+    return found + [variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+
+
+def test_alerts_and_dashboards_use_metrics_that_there_are(pair):
+    there = shown_by(pair)
+    alerts = (ROOT / "deploy/prometheus/alerts.yml").read_text()
+    expressions = re.findall(r"^ +expr: (.*(?:\n {10}.*)*)", alerts, re.MULTILINE)
+    assert len(expressions) == alerts.count("- alert: ") > 10
+    for expression in expressions + [query for dashboard in dashboards().values() for query in queries(dashboard)]:
+        used = set(NAME.findall(expression)) or {"up"} & set(re.findall(r"\bup\b", expression))
+        assert used and used <= there, (expression, used - there)
+
+
+def test_every_metric_of_the_dashboard_is_shown_with_a_data_source_that_is_provisioned():
+    source = (ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text()
+    for dashboard in dashboards().values():
+        (variable,) = [v for v in dashboard["templating"]["list"] if v["type"] == "datasource"]
+        assert f"uid: {variable['current']['value']}\n" in source
+        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+        assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_alert_rules_fire_when_they_should():
+    for words in (["check", "config", "prometheus.yml"], ["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+        argv = [_promtool(), *words]
+        answer = subprocess.run(argv, cwd=ROOT / "deploy/prometheus", capture_output=True, text=True, timeout=60)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_queries_of_the_dashboards_are_understood(tmp_path):
+    rules = []
+    for dashboard in dashboards().values():
+        for query in filter(lambda q: not q.startswith("label_values"), queries(dashboard)):
+            plain = query.replace("$__rate_interval", "1m").replace("$task_queue", ".*").replace("$activity_type", ".*")
+            rules.append({"record": f"query:{len(rules)}", "expr": plain})
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboards", "rules": rules}]}))  # JSON is YAML
+    answer = subprocess.run([_promtool(), "check", "rules", file], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert f"{len(rules)} rules found" in answer.stdout
+
+
+# The process
 
 
 def test_a_process_is_measured_as_itself(pair):
