@@ -293,22 +293,54 @@ int64_t control_began_at_ms(const struct job *job)
 	return job->dispatch.republished ? job->scheduled_at_ms : job->dispatched_at_ms;
 }
 
+/* Into memory of its own, so that an attempt that runs for long does not grow with each change. */
+static void adopt_policy(struct job *job, const struct retry_policy *policy)
+{
+	struct arena arena = {0};
+	struct bytes *types = arena_alloc(&arena, (policy->n_non_retryable_error_types + 1) * sizeof(types[0]));
+
+	for (size_t i = 0; i < policy->n_non_retryable_error_types; i++)
+		types[i] = arena_copy(&arena, policy->non_retryable_error_types[i]);
+	job->task.retry_policy = *policy;
+	job->task.retry_policy.non_retryable_error_types = types;
+	job->policy = retry_policy_effective(&job->task.retry_policy);
+	arena_deinit(&job->policy_arena);
+	job->policy_arena = arena;
+}
+
+static void adopt_schedule_to_close(struct worker *worker, struct job *job, int64_t timeout_ms)
+{
+	if (timeout_ms == job->task.schedule_to_close_timeout_ms)
+		return;
+	job->task.schedule_to_close_timeout_ms = job->timeouts.schedule_to_close_ms = timeout_ms;
+	execute_retime(worker, job);
+}
+
+static void change(struct worker *worker, struct job *job, struct bytes options)
+{
+	struct arena arena = {0};
+	struct task changed = job->task;
+
+	if (wire_options_apply(options, &arena, &changed, NULL) == MR_OK) {
+		adopt_policy(job, &changed.retry_policy);
+		adopt_schedule_to_close(worker, job, changed.schedule_to_close_timeout_ms);
+	}
+	arena_deinit(&arena);
+}
+
 /* What follows an attempt is decided by the retry policy as it is then, also where the attempt was about to start and its claim may
- * be granted before Redis knows of the change; its timeouts it has from its start. */
+ * be granted before Redis knows of the change. When the time of the whole task is over changes at once, too; the timeouts that are
+ * the attempt's own it has from its start. */
 static void update(struct worker *worker, const struct control *control, int64_t at_ms)
 {
 	for (struct job *job = worker->all; job; job = job->all_next) {
-		struct task changed = job->task;
 		bool has_ended = job->state < JOB_FRESH || job->state > JOB_RUNNING;
 
 		if (has_ended || !bytes_equal(job->key, control->task_key))
 			continue;
 		if (control->run_id.len ? !bytes_equal(job->run_id, control->run_id) : at_ms < control_began_at_ms(job))
 			continue;
-		if (wire_options_apply(arena_copy(&job->arena, control->options.data), &job->arena, &changed, NULL) != MR_OK)
-			continue;
-		job->task.retry_policy = changed.retry_policy;
-		job->policy = retry_policy_effective(&job->task.retry_policy);
+		change(worker, job, control->options.data);
 	}
 }
 

@@ -71,6 +71,20 @@ static struct attempt_info info_of(const struct worker *worker, const struct job
 	};
 }
 
+void execute_retime(struct worker *worker, struct job *job)
+{
+	bool is_running = job->state == JOB_RUNNING;
+	int64_t from_us = is_running ? job->started_mono_us : worker->now_us;
+
+	/* Who is not READY yet is reckoned then. */
+	if (job->state != JOB_READY && job->state != JOB_QUEUED && !is_running)
+		return;
+	job->budget_ms = deadline_budget_ms(&job->timeouts, close_deadline_ms(job),
+					    worker->config.calls->time_ms(worker->store, from_us));
+	if (is_running)
+		execute_arm(worker, job);
+}
+
 /* ---- telling it to stop ---- */
 
 /* What comes later does not hide what weighs more: what an attempt says of its end goes by the reason that it sees. */

@@ -77,6 +77,7 @@ struct job {
 	struct task task;
 	struct dispatch dispatch;
 	struct retry_policy policy;
+	struct arena policy_arena; /* what the policy refers to, where it was changed since intake */
 	struct timeouts timeouts;
 	struct bytes key, run_id, record_id;
 	int shard;

@@ -69,7 +69,7 @@ void journal_waiting(struct worker *worker, struct job *job, int64_t due_at_ms)
 	record.kind = JOURNAL_WAITING;
 	record.due_at_ms = due_at_ms > 0 ? due_at_ms : TASK_UNSET;
 	/* What former attempts left for this one. */
-	outcome_history(worker, job, &record.failures, &record.n_failures);
+	outcome_history(worker, job, &job->arena, &record.failures, &record.n_failures);
 	record.heartbeat_details = job->dispatch.heartbeat;
 	send(worker, job, &record);
 }
@@ -96,21 +96,26 @@ static struct payload heartbeat_so_far(const struct worker *worker, const struct
 	return job->dispatch.heartbeat;
 }
 
-static void started_begin(struct worker *worker, struct job *job, struct journal_record *record)
+/* What former attempts left lives in the arena. */
+static void started_begin(struct worker *worker, const struct job *job, struct arena *arena, struct journal_record *record)
 {
 	record_begin(worker, job, record);
 	record->kind = JOURNAL_STARTED;
 	record->started_at_ms = job->claimed_at_ms;
-	outcome_history(worker, job, &record->failures, &record->n_failures);
+	outcome_history(worker, job, arena, &record->failures, &record->n_failures);
 }
 
 enum mr_status journal_started(struct worker *worker, struct job *job, struct delivery *tag)
 {
+	struct arena arena = {0};
 	struct journal_record record;
+	enum mr_status status;
 
-	started_begin(worker, job, &record);
+	started_begin(worker, job, &arena, &record);
 	record.heartbeat_details = heartbeat_so_far(worker, job);
-	return send_now(worker, job, job->key, &record, tag);
+	status = send_now(worker, job, job->key, &record, tag);
+	arena_deinit(&arena);
+	return status;
 }
 
 static struct bytes heartbeat_key(struct job *job, struct arena *arena)
@@ -142,7 +147,7 @@ void journal_pending(struct worker *worker, struct job *job, const struct payloa
 {
 	struct journal_record record;
 
-	started_begin(worker, job, &record);
+	started_begin(worker, job, &job->arena, &record);
 	record.heartbeat_details = *details;
 	record.worker = BYTES_NONE;
 	record.close_at_ms = instant(close_at_ms);

@@ -18,24 +18,24 @@ static void history_add(struct history *history, const struct attempt_failure *f
 }
 
 /* A history that cannot be read is not worth an attempt: it is for people. */
-static struct history former_failures(struct worker *worker, struct job *job)
+static struct history former_failures(struct worker *worker, const struct job *job, struct arena *arena)
 {
 	struct history history = {NULL, 0};
 	struct mr_error err = {0};
 
 	if (bytes_present(job->dispatch.history) &&
-	    wire_decode_history(worker->config.wire, job->dispatch.history, &job->arena, &history.failures, &history.n, &err)) {
+	    wire_decode_history(worker->config.wire, job->dispatch.history, arena, &history.failures, &history.n, &err)) {
 		log_warn("the failures of former attempts cannot be read", LOG_B("key", job->key), LOG_S("reason", err.message));
 		history = (struct history){NULL, 0};
 	}
-	attempt_failures_add_lost(job->dispatch.attempt, job->attempt, job->claimed_at_ms, &job->arena, &history.failures,
-				  &history.n);
+	attempt_failures_add_lost(job->dispatch.attempt, job->attempt, job->claimed_at_ms, arena, &history.failures, &history.n);
 	return history;
 }
 
-void outcome_history(struct worker *worker, struct job *job, const struct attempt_failure **ret, size_t *ret_n)
+void outcome_history(struct worker *worker, const struct job *job, struct arena *arena, const struct attempt_failure **ret,
+		     size_t *ret_n)
 {
-	struct history history = former_failures(worker, job);
+	struct history history = former_failures(worker, job, arena);
 
 	*ret = history.failures;
 	*ret_n = history.n;
@@ -126,7 +126,7 @@ static void conclude(struct worker *worker, struct job *job, struct ending *endi
 	ending->shut_down = job->shut_down && !job->cancel_requested;
 	ending->close_deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
 	if (ending->outcome->kind != OUTCOME_COMPLETED || ending->timed_out != TIMEOUT_NONE)
-		history = former_failures(worker, job);
+		history = former_failures(worker, job, &job->arena);
 	ending->last_failure = attempt_failures_last_real(history.failures, history.n);
 	verdict = outcome_decide(ending, &job->arena);
 	meters_ended(job, ending, &verdict, span->ended_mono_us);

@@ -317,6 +317,7 @@ void worker_job_free(struct worker *worker, struct job *job)
 		return;
 	}
 	unlink_all(worker, job);
+	arena_deinit(&job->policy_arena);
 	/* What one large task needed is not kept for the small ones after it. */
 	if (job->weight_bytes > WORKER_KEEP_BYTES)
 		arena_deinit(&arena);

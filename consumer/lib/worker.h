@@ -248,6 +248,8 @@ void pace_deinit(struct worker *worker);
 void execute_begin(struct worker *worker, struct job *job);
 /* A READY job in no list: it may be pushed. */
 void execute_ready(struct worker *worker, struct job *job);
+/* The time of its task was changed: how long it may run is reckoned anew. */
+void execute_retime(struct worker *worker, struct job *job);
 void execute_push(struct worker *worker);
 void execute_event(void *worker, const struct executor_event *event);
 void execute_woken(struct worker *worker, struct job *job);
@@ -273,8 +275,9 @@ void outcome_of_loss(struct worker *worker, struct job *job);
 /* Canceled or terminated before the attempt started. */
 void outcome_of_cancel(struct worker *worker, struct job *job);
 void outcome_too_late(struct worker *worker, struct job *job);
-/* The failures of former attempts that are remembered. */
-void outcome_history(struct worker *worker, struct job *job, const struct attempt_failure **ret, size_t *ret_n);
+/* The failures of former attempts that are remembered; they live in the arena. */
+void outcome_history(struct worker *worker, const struct job *job, struct arena *arena, const struct attempt_failure **ret,
+		     size_t *ret_n);
 /* journal.c: BACKOFF for the attempt that follows a failed one, WAITING for one that is held back */
 void journal_backoff(struct worker *worker, struct job *job, const struct attempt_failure *failures, size_t n_failures,
 		     int64_t due_at_ms, const struct payload *heartbeat_details);

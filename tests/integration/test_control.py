@@ -167,6 +167,17 @@ def test_updated_options_hold_from_the_next_attempt_on(world):
     assert (last["status"], last["attempt"], last["retry_state"]) == ("FAILED", 2, "MAXIMUM_ATTEMPTS_REACHED")
 
 
+def test_a_shorter_schedule_to_close_ends_the_attempt_that_runs(world):
+    start(world, "u-runs", {"ms": 60000})
+    start(world, "u-parked", {"steps": 1, "ms": 60000})
+    for key in ("u-runs", "u-parked"):
+        world.kafka.control("UPDATE", key, options={"schedule_to_close_timeout_ms": 1500})
+    for key, results in world.kafka.results().await_keys(["u-runs", "u-parked"], limit_s=10).items():
+        assert (results[0]["status"], results[0]["failure"]["timeout_type"]) == ("TIMED_OUT", "SCHEDULE_TO_CLOSE")
+        assert results[0]["closed_at_ms"] >= results[0]["scheduled_at_ms"] + 1500
+        assert world.exec_log.await_event("told_timeout", key)["attempt"] == 1
+
+
 def test_a_command_for_another_run_does_nothing(world):
     again = {"id_reuse_policy": "ALLOW_DUPLICATE"}
     start(world, "runs", run_id="first", **again)

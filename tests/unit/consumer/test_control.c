@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <malloc.h>
+
 #include "consumer/world.h"
 
 #define TASK_AT_MS 1000000 /* when the world's records are written */
@@ -78,6 +80,88 @@ static void a_changed_policy_is_met_by_an_attempt_whose_claim_is_under_way(void 
 	world_forget(world);
 	world_settle(world);
 	world_expect(world, "finish k FAILED", "produce t.results k", NULL);
+}
+
+static void a_shorter_time_of_the_task_ends_the_attempt_that_runs(void **state)
+{
+	struct world *world = *state;
+
+	run(world);
+	command(world, "UPDATE", ",\"options\":{\"schedule_to_close_timeout_ms\":60000}", 5); /* longer than the attempt's own */
+	world_tick(world, 500);
+	command(world, "UPDATE", ",\"options\":{\"schedule_to_close_timeout_ms\":700}", 6);
+	world_tick(world, 199);
+	world_expect(world, NULL);
+	assert_true(worker_deadline_us(world_worker(world)) <= (TASK_AT_MS + 700) * 1000);
+	world_tick(world, 1);
+	world_expect(world, "cancel k TIMED_OUT", NULL);
+	world_pass(world, 1);
+	world_fail(world, "k", "Boom", false);
+	world_settle(world);
+	world_expect(world, "finish k TIMED_OUT", "produce t.results k", NULL);
+	assert_non_null(strstr(world_value(world, "t.results"), "\"SCHEDULE_TO_CLOSE\""));
+}
+
+static void a_time_of_the_task_that_is_over_already_ends_the_attempt_at_once(void **state)
+{
+	struct world *world = *state;
+
+	run(world);
+	world_tick(world, 500);
+	command(world, "UPDATE", ",\"options\":{\"schedule_to_close_timeout_ms\":400}", 6);
+	world_tick(world, 0);
+	world_tick(world, 0);
+	world_expect(world, "cancel k TIMED_OUT", NULL);
+}
+
+static void a_longer_time_of_the_task_leaves_the_attempt_its_own(void **state)
+{
+	struct world *world = *state;
+
+	run(world);
+	command(world, "UPDATE", ",\"options\":{\"schedule_to_close_timeout_ms\":60000}", 5);
+	world_tick(world, 9999);
+	world_expect(world, NULL);
+	world_tick(world, 1);
+	world_expect(world, "cancel k TIMED_OUT", NULL);
+}
+
+static void the_policy_changed_last_holds_with_all_that_it_names(void **state)
+{
+	struct world *world = *state;
+	const struct retry_policy *policy;
+
+	run(world);
+	command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"non_retryable_error_types\":[\"A\",\"B\"]}}", 5);
+	command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"maximum_attempts\":7}}", 6);
+	world_tick(world, 0);
+	policy = &world_worker(world)->all->policy;
+	assert_int_equal(policy->maximum_attempts, 7);
+	assert_int_equal(policy->n_non_retryable_error_types, 2);
+	assert_true(bytes_is(policy->non_retryable_error_types[1], "B"));
+	world_fail(world, "k", "B", false);
+	world_settle(world);
+	world_expect(world, "finish k FAILED", "produce t.results k", NULL);
+}
+
+static size_t allocated_bytes(void)
+{
+	return mallinfo2().uordblks;
+}
+
+static void an_attempt_does_not_grow_with_each_change_of_its_policy(void **state)
+{
+	struct world *world = *state;
+	size_t before = 0;
+
+	run(world);
+	for (int i = 0; i < 2000; i++) {
+		command(world, "UPDATE", ",\"options\":{\"retry_policy\":{\"non_retryable_error_types\":[\"A\"]}}", 5);
+		world_tick(world, 0);
+		if (i == 10)
+			before = allocated_bytes();
+	}
+	assert_in_range(allocated_bytes(), 0, before + 16384);
 }
 
 static void a_running_attempt_is_told_of_a_cancel_at_once(void **state)
@@ -398,6 +482,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_changed_retry_policy_decides_about_the_attempt_that_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_policy_is_met_by_an_attempt_whose_claim_is_under_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_shorter_time_of_the_task_ends_the_attempt_that_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_time_of_the_task_that_is_over_already_ends_the_attempt_at_once, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_longer_time_of_the_task_leaves_the_attempt_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_policy_changed_last_holds_with_all_that_it_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_does_not_grow_with_each_change_of_its_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_running_attempt_is_told_of_a_cancel_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_command_has_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_for_another_run_is_not_for_this_one, setup, teardown),

@@ -164,6 +164,46 @@ static void a_started_record_that_is_not_acknowledged_is_sent_again_while_it_run
 	world_expect(world, "produce t.results k", "tombstone t.journal k", "published k", "commit 0:1", NULL);
 }
 
+static void write_history(struct buf *out)
+{
+	struct attempt_failure failures[8];
+	struct wire *wire;
+
+	assert_int_equal(wire_new(&wire, NULL), MR_OK);
+	for (size_t i = 0; i < 8; i++) {
+		failures[i] = (struct attempt_failure){.attempt = (int64_t)i + 1, .started_at_ms = 5, .failed_at_ms = 6};
+		failure_init(&failures[i].failure);
+		failures[i].failure.type = BYTES_LIT("Oops");
+	}
+	wire_encode_history(wire, failures, 8, out);
+	wire_free(wire);
+}
+
+static void an_attempt_does_not_grow_with_each_try_to_park_it(void **state)
+{
+	struct world *world = *state;
+	struct buf history = {0};
+	struct arena_block *newest;
+	struct job *job;
+
+	write_history(&history);
+	world_record_attempt(world, 0, "{\"activity_type\":\"a\",\"start_to_close_timeout_ms\":86400000}", "later", "r1", 9);
+	world_record_header(world, HEADER_HISTORY, buf_bytes(&history));
+	world_settle(world);
+	world_start(world, "later");
+	world_settle(world);
+	job = world_worker(world)->running.tail;
+	world_tick(world, 1000);
+	newest = job->arena.head;
+	for (int i = 0; i < 500; i++) {
+		world_ack(world, MR_EKAFKA);
+		world_tick(world, 5000);
+	}
+	assert_int_equal(job->park->started.state, DELIVERY_SENT);
+	assert_ptr_equal(job->arena.head, newest);
+	buf_deinit(&history);
+}
+
 static void the_attempt_after_a_parked_one_is_carried_by_its_backoff(void **state)
 {
 	struct world *world = *state;
@@ -288,6 +328,7 @@ int main(void)
 		RULE(a_job_stays_in_memory_while_kafka_has_its_started_record),
 		RULE(a_started_record_that_is_too_large_is_not_tried_again),
 		RULE(a_started_record_that_is_not_acknowledged_is_sent_again_while_it_runs),
+		RULE(an_attempt_does_not_grow_with_each_try_to_park_it),
 		RULE(the_attempt_after_a_parked_one_is_carried_by_its_backoff),
 		RULE(what_runs_is_parked_when_its_partition_leaves_and_committed_with_it),
 		RULE(what_is_not_acknowledged_in_time_stays_uncommitted_when_its_partition_leaves),
