@@ -27,8 +27,16 @@ and the scheduler's at the next port.
 ```
 millrace-scheduler --http 127.0.0.1:9465 &
 millrace-worker -q default --exec shout=/usr/bin/rev --http 127.0.0.1:9464 &
-curl -s 127.0.0.1:9464/readyz
-curl -s 127.0.0.1:9464/metrics | grep millrace_worker_task_slots
+curl -sf --retry 60 --retry-delay 1 --retry-connrefused 127.0.0.1:9464/readyz
+curl -s 127.0.0.1:9464/metrics | grep ^millrace_worker_task_slots
+```
+
+prints, once the worker is ready:
+
+```text
+ready
+millrace_worker_task_slots_available 16
+millrace_worker_task_slots_used 0
 ```
 
 A worker is several processes. The one that was started, the supervisor, outlives a crash of the loop, so it serves the pages; what the loop

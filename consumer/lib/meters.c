@@ -28,7 +28,6 @@ static const char *const dead_names[DEAD_KINDS] = {
 };
 
 struct type_entry {
-	bool registered;
 	struct type_meters *feeds; /* one a task queue */
 	char name[];
 };
@@ -56,21 +55,20 @@ static void fill_type(struct metrics *metrics, struct type_meters *type, const s
 						(struct bytes[]){values[0], values[1], bytes_of(fate_names[i])});
 }
 
-static struct type_entry *entry_new(struct worker *worker, struct bytes name, bool registered)
+static struct type_entry *entry_new(struct worker *worker, struct bytes name)
 {
 	struct type_entry *entry = mem_alloc(sizeof(*entry) + name.len + 1);
 
 	memcpy(entry->name, name.data, name.len);
-	entry->registered = registered;
 	entry->feeds = mem_alloc(worker->n_feeds * sizeof(entry->feeds[0]));
 	for (size_t i = 0; i < worker->n_feeds; i++)
 		fill_type(worker->meters.metrics, &entry->feeds[i], (struct bytes[]){queue_name(worker, i), name, BYTES_NONE});
 	return entry;
 }
 
-static struct type_entry *entry_add(struct worker *worker, struct bytes name, bool registered)
+static struct type_entry *entry_add(struct worker *worker, struct bytes name)
 {
-	struct type_entry *entry = entry_new(worker, name, registered);
+	struct type_entry *entry = entry_new(worker, name);
 
 	map_put(&worker->meters.types, (struct bytes){entry->name, name.len}, entry);
 	return entry;
@@ -84,9 +82,11 @@ static void init_types(struct worker *worker)
 		const struct activity *activity = registry_at(registry, i);
 
 		if (activity->name[0])
-			entry_add(worker, bytes_of(activity->name), true);
+			entry_add(worker, bytes_of(activity->name));
 	}
-	worker->meters.other = entry_new(worker, BYTES_LIT("_other"), false);
+	worker->meters.other = worker->meters.last = entry_new(worker, BYTES_LIT("_other"));
+	for (size_t i = 0; i < worker->n_feeds; i++)
+		worker->meters.other->feeds[i].is_other = true;
 }
 
 /* What no activity is registered for gets no series of its own: anybody may write any type into a topic. */
@@ -99,7 +99,7 @@ static struct type_entry *entry_of(struct worker *worker, struct bytes name)
 		return entry;
 	if (m->types.len >= METERS_TYPES_MAX || !registry_find(worker->config.registry, name))
 		return m->other;
-	return entry_add(worker, name, true);
+	return entry_add(worker, name);
 }
 
 static void init_feeds(struct worker *worker)
@@ -195,7 +195,11 @@ static struct feed_meters *feed_of(struct worker *worker, const struct job *job)
 
 void meters_received(struct worker *worker, struct job *job)
 {
-	job->meters = &entry_of(worker, job->task.activity_type)->feeds[job->lane->feed - worker->feeds];
+	struct meters *m = &worker->meters;
+
+	if (m->last == m->other || !bytes_is(job->task.activity_type, m->last->name))
+		m->last = entry_of(worker, job->task.activity_type);
+	job->meters = &m->last->feeds[job->lane->feed - worker->feeds];
 	metric_add(job->meters->received, 1);
 }
 
@@ -237,7 +241,7 @@ void meters_started(struct worker *worker, const struct job *job)
 	int64_t at_ms = worker->config.calls->time_ms(worker->store, job->started_mono_us);
 
 	metric_observe(METRIC_SCHEDULE_TO_START, job->meters->to_start, (at_ms - job->dispatched_at_ms) * 1000);
-	if (!registry_find(worker->config.registry, job->task.activity_type))
+	if (job->meters->is_other && !registry_find(worker->config.registry, job->task.activity_type))
 		metric_add(feed_of(worker, job)->unregistered, 1);
 }
 

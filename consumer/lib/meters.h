@@ -35,6 +35,7 @@ enum dead_kind { DEAD_ENCODING, DEAD_UNKNOWN_FIELD, DEAD_FIELD, DEAD_SIZE, DEAD_
 
 /* Of one activity type in one task queue. */
 struct type_meters {
+	bool is_other; /* of several types, some of which may be registered */
 	metric_cell *received, *to_start, *execution, *endtoend, *ended[FATES], *failed, *canceled, *retries, *heartbeats,
 		*replays;
 };
@@ -52,6 +53,7 @@ struct meters {
 	struct metrics *metrics; /* NULL: nobody looks */
 	struct map types;        /* name -> struct type_entry */
 	struct type_entry *other;
+	struct type_entry *last;   /* most tasks are of the type of the task before */
 	struct feed_meters *feeds; /* one a task queue */
 	metric_cell *claims[METERS_CLAIMS], *results[METERS_RESULTS], *dead[DEAD_KINDS];
 	metric_cell *releases, *stale, *kafka_unavailable, *kafka_record, *kafka_other, *redis_unavailable, *redis_refused;

@@ -102,6 +102,17 @@ def test_the_table_of_the_documentation_is_what_the_programs_show(pair):
     assert set(re.findall(r"^\| `(\w+)` \| (\w+) \|", made, re.MULTILINE)) == shown
 
 
+def test_the_commands_of_the_page_print_what_it_says(stack):
+    page = (ROOT / "docs/metrics.md").read_text()
+    commands, printed = re.search(r"```\n(millrace-scheduler .*?)```\n.*?```text\n(.*?)```", page, re.DOTALL).groups()
+    for port in (9464, 9465):
+        commands = commands.replace(f":{port}", f":{free_port()}")
+    stack.setup()
+    path = f"{stack.build.program('millrace-worker').parent}:{os.environ['PATH']}"
+    script = "trap 'kill $(jobs -p); wait' EXIT\n" + commands
+    assert stack.run("/bin/bash", "-c", script, env={"PATH": path}).stdout == printed
+
+
 # Alert rules and dashboard
 
 
