@@ -13,6 +13,8 @@
 #include "lib/shard.h"
 
 #define LOOK_INTERVAL_US (1000 * 1000)
+/* Where there are other schedulers. */
+#define LOOK_SHARED_US (250 * 1000)
 #define RETRY_US (100 * 1000)
 /* A turn that comes so late found this process stopped, or the machine overloaded: nobody may be blamed for that time. */
 #define STALL_US (1500 * 1000)

@@ -285,14 +285,30 @@ static int64_t look_due_us(const struct shard *shard)
 	return shard->phase == PHASE_LOOKING ? shard->retry_us : shard->look_us;
 }
 
+static bool owns_all(const struct scheduler *s)
+{
+	for (int i = 0; i < s->config.shards; i++) {
+		if (!shard_owned(&s->shards[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Other schedulers arm deadlines in our shards, too (watch_arm.c), and it is a look that tells of them. */
+static int64_t look_interval_us(const struct shard *shard)
+{
+	if (shard->phase == PHASE_BARRIER)
+		return RETRY_US;
+	return owns_all(shard->s) ? LOOK_INTERVAL_US : LOOK_SHARED_US;
+}
+
 static void look(struct shard *shard)
 {
-	int64_t interval_us = shard->phase == PHASE_BARRIER ? RETRY_US : LOOK_INTERVAL_US;
 	struct shard_call *call;
 
 	if (look_due_us(shard) > shard->s->now_us)
 		return;
-	shard->look_us = shard->s->now_us + interval_us;
+	shard->look_us = shard->s->now_us + look_interval_us(shard);
 	shard->retry_us = shard->s->now_us + RETRY_US;
 	call = shard_call_new(shard);
 	shard->looking = shard_called(call, shard->s->links.redis->look(shard->s->links.store, shard->id, on_look, call));

@@ -8,13 +8,23 @@
 
 #include "scheduler/world.h"
 
-static int setup(void **state)
+static int setup_of(void **state, int shards)
 {
-	struct world *world = world_new();
+	struct world *world = world_new_of(shards);
 
 	world_silence(world, "orphans due look tip tips expire commit ends");
 	*state = world;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_of(state, 1);
+}
+
+static int setup_two_shards(void **state)
+{
+	return setup_of(state, 2);
 }
 
 static int teardown(void **state)
@@ -125,6 +135,26 @@ static void a_shard_that_comes_back_is_looked_at_again(void **state)
 	world_expect(world, "seek journal 0", "apply 0>1 a", NULL);
 }
 
+/* Something is due that this scheduler has not armed. */
+static bool is_fired_within_300_ms(struct world *world)
+{
+	live(world);
+	world_pass(world, 1000);
+	world_due(world, "a", 2, 0);
+	world_pass(world, 300);
+	return world_did(world, "fire");
+}
+
+static void what_other_schedulers_arm_is_seen_soon(void **state)
+{
+	assert_true(is_fired_within_300_ms(*state));
+}
+
+static void without_other_schedulers_a_look_each_second_is_enough(void **state)
+{
+	assert_false(is_fired_within_300_ms(*state));
+}
+
 static void the_tip_of_results_is_noted_each_second(void **state)
 {
 	struct world *world = *state;
@@ -227,6 +257,8 @@ int main(void)
 		TEST(a_record_of_a_finished_task_gets_its_tombstone_again),
 		TEST(a_conflict_of_apply_looks_again_and_reads_again),
 		TEST(a_shard_that_comes_back_is_looked_at_again),
+		cmocka_unit_test_setup_teardown(what_other_schedulers_arm_is_seen_soon, setup_two_shards, teardown),
+		TEST(without_other_schedulers_a_look_each_second_is_enough),
 		TEST(the_tip_of_results_is_noted_each_second),
 		TEST(a_journal_that_was_made_anew_is_read_from_its_beginning),
 		TEST(lost_data_is_noticed_when_redis_comes_back),
