@@ -26,6 +26,7 @@ void commands_init(struct shard *shard)
 
 void command_free(struct command *command)
 {
+	arena_deinit(&command->turn);
 	arena_deinit(&command->arena);
 	free(command);
 }
@@ -212,7 +213,7 @@ static void produce(struct command *command, const struct bus_record *record)
 static void pass_on(struct command *command)
 {
 	struct scheduler *s = command->shard->s;
-	struct header *items = arena_alloc(&command->arena, (command->headers.len + 2) * sizeof(*items));
+	struct header *items = arena_alloc(&command->turn, (command->headers.len + 2) * sizeof(*items));
 	struct bus_record record = {.topic = s->control_topic, .key = command->record_key, .value = command->value};
 	size_t n = command->headers.len;
 
@@ -220,7 +221,7 @@ static void pass_on(struct command *command)
 		memcpy(items, command->headers.items, n * sizeof(*items));
 	items[n++] = (struct header){BYTES_LIT(HEADER_REQUEST_ID), command->request_id};
 	items[n++] = (struct header){BYTES_LIT(HEADER_COMMANDED_AT),
-				     arena_printf(&command->arena, "%lld", (long long)command->at_ms)};
+				     arena_printf(&command->turn, "%lld", (long long)command->at_ms)};
 	record.headers = (struct headers){items, n};
 	record.partition = task_shard(command_key(command), s->config.shards);
 	log_debug("a command belongs to another partition", LOG_B("task_key", command_key(command)),
@@ -250,7 +251,7 @@ static void send_journal(struct command *command, const struct journal_record *r
 	struct scheduler *s = command->shard->s;
 	struct bus_record out = {.topic = s->journal_topic, .partition = command->shard->id};
 
-	out.key = arena_printf(&command->arena, "%.*s%s", BYTES_ARG(command_key(command)), suffix);
+	out.key = arena_printf(&command->turn, "%.*s%s", BYTES_ARG(command_key(command)), suffix);
 	buf_reset(&s->scratch);
 	wire_encode_journal(s->links.wire, record, &s->scratch);
 	out.value = buf_bytes(&s->scratch);
@@ -330,7 +331,7 @@ static const struct failure *failure_of(struct command *command)
 
 	if (command->control.failure)
 		return command->control.failure;
-	failure = arena_alloc(&command->arena, sizeof(*failure));
+	failure = arena_alloc(&command->turn, sizeof(*failure));
 	failure_init(failure);
 	failure->type = BYTES_LIT("Failed");
 	failure->message = BYTES_LIT("the activity failed without details");
@@ -381,8 +382,8 @@ static void look_for_task(const struct command *command, const struct task_view 
 
 static void carry_out(struct command *command, const struct task_view *view)
 {
-	struct effect effect = command->ended ? effect_remembered(view, command->request_id, &command->arena)
-					      : effect_of(view, &command->control, command->request_id, &command->arena);
+	struct effect effect = command->ended ? effect_remembered(view, command->request_id, &command->turn)
+					      : effect_of(view, &command->control, command->request_id, &command->turn);
 
 	switch (effect.kind) {
 	case EFFECT_NONE:
@@ -425,6 +426,7 @@ static void look(struct command *command)
 
 void command_begin(struct command *command)
 {
+	arena_reset(&command->turn);
 	if (command->bad)
 		send_dead(command);
 	else if (command->foreign)

@@ -31,6 +31,7 @@ struct command {
 	int64_t offset;
 	int64_t retry_us;
 	int64_t journal_offset;
+	struct arena turn;  /* of one try */
 	struct arena arena; /* of all below */
 	size_t bytes;
 	struct control control;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lib/control.h"
 #include "lib/ending.h"
 #include "scheduler/world.h"
 
@@ -257,6 +258,31 @@ static void a_command_that_kafka_does_not_take_is_decided_anew(void **state)
 	assert_true(world_did(world, "produce journal b\nc"));
 }
 
+static void a_command_does_not_grow_with_each_try(void **state)
+{
+	struct world *world = *state;
+	struct arena_block *kept, *of_try = NULL;
+	struct command *command;
+
+	live(world);
+	world_kafka_full(world, true);
+	world_control(world, CANCEL("a"));
+	world_settle(world);
+	command = world_scheduler(world)->shards[0].commands->oldest;
+	kept = command->arena.head;
+	for (int i = 0; i < 1000; i++) {
+		world_pass(world, 200);
+		world_forget(world);
+		of_try = i == 0 ? command->turn.head : of_try;
+	}
+	assert_ptr_equal(command->arena.head, kept);
+	assert_ptr_equal(command->turn.head, of_try);
+	world_kafka_full(world, false);
+	world_forget(world);
+	world_pass(world, 200);
+	assert_true(world_did(world, "produce journal a\nc"));
+}
+
 static void a_completion_ends_the_attempt_that_was_found(void **state)
 {
 	struct world *world = *state;
@@ -441,6 +467,7 @@ int main(void)
 		TEST(a_checkpoint_of_the_journal_outlives_redis),
 		TEST(what_is_under_way_when_the_shard_goes_is_read_again),
 		TEST(a_command_that_kafka_does_not_take_is_decided_anew),
+		TEST(a_command_does_not_grow_with_each_try),
 		TEST(a_completion_ends_the_attempt_that_was_found),
 		TEST(a_failure_without_details_has_some),
 		TEST(a_failure_is_remembered_so_that_its_repetition_fails_no_later_attempt),
