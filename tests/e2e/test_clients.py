@@ -79,7 +79,8 @@ def shop(shared_by_file):
     stack.start("order-services", socket, str(effects), "1000")
     stack.setup()
     stack.scheduler()
-    stack.worker(libs=["example_activities"], env={"MILLRACE_EXAMPLE_SOCKET": socket})
+    stack.worker(libs=["example_activities"], env={"MILLRACE_EXAMPLE_SOCKET": socket}).wait_for_log("all shards are ready", 30)
+    shared_by_file.kafka.ends("results")  # its partitions have leaders, which takes a moment
     stack.effects_of = lambda order: {path.name: path.read_text().split("\n")[:-1] for path in effects.glob(f"*.{order}:*")}
     return stack
 
