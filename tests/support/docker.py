@@ -2,7 +2,7 @@
 """A Docker engine, the images that docker-compose.yml names, and one project that was started from it.
 
 Where an engine runs, it is used; else one is started here, which needs root. What it keeps lies in build/docker, so that the
-second run is fast. Images that cannot be pulled are made: Debian by debootstrap, Kafka and Redis from tests/compose.
+second run is fast. Images that cannot be pulled are made: Debian by debootstrap, the others from tests/compose.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from support.processes import Processes, die_with_parent
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build" / "docker"
 STAND_INS = ROOT / "tests" / "compose"
 LABEL = "millrace.stand-in"
+PROMETHEUS = "prom/prometheus:v3.5.0"
 
 
 class NoEngine(Exception):
@@ -131,7 +134,7 @@ def ensure_image(docker, name, stamp, make):
 
 
 def ensure_base_images(docker, folder):
-    """{name: "official" or "stand-in"} of all that our image and docker-compose.yml start from."""
+    """{name: "official" or "stand-in"} of all that our image and the compose files start from. All but Debian at the same time."""
     recipe = ROOT / "tests" / "support" / "debian13"
 
     def debian(label):
@@ -140,24 +143,25 @@ def ensure_base_images(docker, folder):
         docker.run("import", "--change", 'CMD ["bash"]', "--change", f"LABEL {label}", file, "debian:trixie-slim", limit_s=120)
         file.unlink()
 
-    def redis(label):
-        docker.run("build", "-q", "--label", label, "-t", "redis:8", STAND_INS / "redis", limit_s=600, env=CLASSIC)
+    def build(name, context, label):
+        docker.run("build", "-q", "--label", label, "-t", name, context, limit_s=600, env=CLASSIC)
 
     def kafka(label):
         context = Path(folder) / "kafka"
+        shutil.copytree(STAND_INS / "kafka", context)
         shutil.copytree(ROOT / "build" / "kafka" / "lib", context / "lib")
-        for file in (STAND_INS / "kafka").iterdir():
-            shutil.copy(file, context)
-        docker.run("build", "-q", "--label", label, "-t", "apache/kafka:4.1.0", context, limit_s=600, env=CLASSIC)
+        build("apache/kafka:4.1.0", context, label)
 
     base = _sum_of(recipe)
-    return {
-        "debian:trixie-slim": ensure_image(docker, "debian:trixie-slim", base, debian),
-        "redis:8": ensure_image(docker, "redis:8", base + _sum_of(STAND_INS / "redis"), redis),
-        "apache/kafka:4.1.0": ensure_image(
-            docker, "apache/kafka:4.1.0", base + _sum_of(STAND_INS / "kafka", ROOT / "tests/support/kafka/pom.xml"), kafka
-        ),
+    origins = {"debian:trixie-slim": ensure_image(docker, "debian:trixie-slim", base, debian)}
+    others = {
+        "redis:8": (_sum_of(STAND_INS / "redis"), partial(build, "redis:8", STAND_INS / "redis")),
+        PROMETHEUS: (_sum_of(STAND_INS / "prometheus"), partial(build, PROMETHEUS, STAND_INS / "prometheus")),
+        "apache/kafka:4.1.0": (_sum_of(STAND_INS / "kafka", ROOT / "tests/support/kafka/pom.xml"), kafka),
     }
+    with ThreadPoolExecutor() as pool:
+        made = {name: pool.submit(ensure_image, docker, name, base + stamp, make) for name, (stamp, make) in others.items()}
+        return origins | {name: future.result() for name, future in made.items()}
 
 
 # Engines without the buildx plugin have no other builder for `docker build`; `docker compose build` brings its own.
