@@ -97,36 +97,35 @@ def start(prepared, shop, shared):
 
 
 @pytest.mark.timeout(300)  # the first one prepares all
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_client_publishes_both_encodings_and_gets_both_results(start, shared, language):
+def test_a_client_publishes_both_encodings_and_gets_both_results(start, shared):
     sent = {"text": "Zoë → 東京 \"quoted\" 100%", "numbers": [1, -2.5, 9007199254740991], "nothing": None}
-    workflow_id, key = f"{language} größe 50%/Ж", f"{language} größe 50%25%2FЖ"
+    words = ["--type", "echo", "--input", json.dumps(sent, ensure_ascii=False)]
+    clients = {language: start(f"clients/{language}", "--id", f"{language} größe 50%/Ж", *words) for language in LANGUAGES}
 
-    client = start(f"clients/{language}", "--id", workflow_id, "--type", "echo", "--input", json.dumps(sent, ensure_ascii=False))
-
-    assert client.wait(60) == 0
-    lines = [line.split(" COMPLETED ") for line in client.stdout.splitlines()]
-    assert [head for head, _ in lines] == [f"avro {key}/echo%2Favro", f"json {key}/echo%2Fjson"]
-    assert [json.loads(result) for _, result in lines] == [sent, sent]
-    on_the_wire = {record.key.decode(): record for record in shared.kafka.read_all("results")}
-    assert on_the_wire[f"{key}/echo%2Favro"].value[:2] == b"\xc3\x01"
-    assert on_the_wire[f"{key}/echo%2Fjson"].fields()["result"] == sent
-    described = json.loads(shared.stack.cli("describe", f"{key}/echo%2Favro", json=True).stdout)["result"]
-    assert (described["workflow_id"], described["activity_id"]) == (workflow_id, "echo/avro")
+    for language, client in clients.items():
+        assert client.wait(60) == 0, language
+        key = f"{language} größe 50%25%2FЖ"
+        lines = [line.split(" COMPLETED ") for line in client.stdout.splitlines()]
+        assert [head for head, _ in lines] == [f"avro {key}/echo%2Favro", f"json {key}/echo%2Fjson"]
+        assert [json.loads(result) for _, result in lines] == [sent, sent], language
+        on_the_wire = {record.key.decode(): record for record in shared.kafka.read_all("results")}
+        assert on_the_wire[f"{key}/echo%2Favro"].value[:2] == b"\xc3\x01"
+        assert on_the_wire[f"{key}/echo%2Fjson"].fields()["result"] == sent
+        described = json.loads(shared.stack.cli("describe", f"{key}/echo%2Favro", json=True).stdout)["result"]
+        assert (described["workflow_id"], described["activity_id"]) == (f"{language} größe 50%/Ж", "echo/avro")
 
 
 @pytest.mark.timeout(300)  # the first one prepares all
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_client_tells_why_an_activity_failed(start, language):
-    words = ["--id", f"{language}-fails", "--type", "process_large_file", "--input", '{"path":"/no/such/file"}']
+def test_a_client_tells_why_an_activity_failed(start):
+    words = ["--type", "process_large_file", "--input", '{"path":"/no/such/file"}']
+    clients = {language: start(f"clients/{language}", "--id", f"{language}-fails", *words) for language in LANGUAGES}
 
-    client = start(f"clients/{language}", *words)
-
-    assert client.wait(60) == 1
-    assert client.stdout.splitlines() == [
-        f"{encoding} {language}-fails/process_large_file%2F{encoding} FAILED OpenFailed: /no/such/file: No such file or directory"
-        for encoding in ("avro", "json")
-    ]
+    for language, client in clients.items():
+        assert client.wait(60) == 1, language
+        assert client.stdout.splitlines() == [
+            f"{encoding} {language}-fails/process_large_file%2F{encoding} FAILED OpenFailed: /no/such/file: No such file or directory"
+            for encoding in ("avro", "json")
+        ]
 
 
 @pytest.mark.timeout(300)  # the first one prepares all
