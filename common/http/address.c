@@ -16,7 +16,7 @@ static bool is_port(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
+	return len > 0 && len <= 5 && strspn(text, "0123456789") == len && strtol(text, NULL, 10) <= 65535;
 }
 
 static enum mr_status refuse(const char *text, struct mr_error *err)
@@ -88,7 +88,7 @@ enum mr_status http_listen(const char *address, int *ret_fd, struct mr_error *er
 	CLEANUP_FREE char *text = mem_strdup(address);
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *list = NULL;
-	const char *host, *port;
+	const char *host = "", *port = "";
 	enum mr_status status = http_address_split(text, &host, &port, err);
 	int failed;
 

@@ -106,9 +106,9 @@ static void append_escaped(struct buf *out, struct bytes value)
 }
 
 /* a="b",c="d" of the names "a,c". */
-static void append_labels(struct buf *out, const char *names, const struct bytes *values)
+static void append_labels(struct buf *out, const char *names, const struct bytes *values, size_t n)
 {
-	for (size_t i = 0; *names; i++) {
+	for (size_t i = 0; i < n; i++) {
 		size_t len = strcspn(names, ",");
 
 		buf_printf(out, "%s%.*s=\"", i ? "," : "", (int)len, names);
@@ -116,6 +116,18 @@ static void append_labels(struct buf *out, const char *names, const struct bytes
 		buf_append_char(out, '"');
 		names += len + (names[len] == ',');
 	}
+}
+
+static size_t count_labels(enum metric metric)
+{
+	const char *names = metric_rows[metric].labels;
+	size_t n = names[0] != '\0';
+
+	while ((names = strchr(names, ','))) {
+		names++;
+		n++;
+	}
+	return n;
 }
 
 static struct metric_series *find(struct metrics *metrics, enum metric metric, struct bytes labels)
@@ -148,7 +160,7 @@ static struct metric_series *add(struct metrics *metrics, enum metric metric, st
 	return series;
 }
 
-metric_cell *metrics_series(struct metrics *metrics, enum metric metric, const struct bytes *values)
+static metric_cell *series_of(struct metrics *metrics, enum metric metric, const struct bytes *values, size_t n)
 {
 	struct metric_series *series;
 	struct buf labels = {0};
@@ -156,7 +168,7 @@ metric_cell *metrics_series(struct metrics *metrics, enum metric metric, const s
 	if (!metrics)
 		return nowhere;
 	assert(metric < METRICS_COUNT && (metric_rows[metric].programs & metrics->program));
-	append_labels(&labels, metric_rows[metric].labels, values);
+	append_labels(&labels, metric_rows[metric].labels, values, n);
 	series = find(metrics, metric, buf_bytes(&labels));
 	if (!series)
 		series = add(metrics, metric, buf_bytes(&labels));
@@ -167,18 +179,23 @@ metric_cell *metrics_series(struct metrics *metrics, enum metric metric, const s
 	return nowhere;
 }
 
+metric_cell *metrics_series(struct metrics *metrics, enum metric metric, const struct bytes *values)
+{
+	return series_of(metrics, metric, values, count_labels(metric));
+}
+
 metric_cell *metrics_plain(struct metrics *metrics, enum metric metric)
 {
-	assert(metric_rows[metric].labels[0] == '\0');
-	return metrics_series(metrics, metric, NULL);
+	assert(count_labels(metric) == 0);
+	return series_of(metrics, metric, NULL, 0);
 }
 
 metric_cell *metrics_labeled(struct metrics *metrics, enum metric metric, const char *value)
 {
 	struct bytes values[] = {bytes_of(value)};
 
-	assert(metric_rows[metric].labels[0] && !strchr(metric_rows[metric].labels, ','));
-	return metrics_series(metrics, metric, values);
+	assert(count_labels(metric) == 1);
+	return series_of(metrics, metric, values, 1);
 }
 
 void metric_observe(enum metric metric, metric_cell *cells, int64_t us)

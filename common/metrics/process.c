@@ -45,12 +45,12 @@ static bool read_stat(int pid, int64_t fields[STAT_FIELDS])
 static int64_t boot_s(void)
 {
 	char line[256];
-	long long boot = 0;
+	int64_t boot = 0;
 	FILE *file = fopen("/proc/stat", "re");
 
 	while (file && !boot && fgets(line, sizeof(line), file))
-		if (sscanf(line, "btime %lld", &boot) != 1)
-			boot = 0;
+		if (strncmp(line, "btime ", 6) == 0)
+			boot = strtoll(line + 6, NULL, 10);
 	if (file)
 		fclose(file);
 	return boot;
