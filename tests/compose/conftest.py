@@ -32,20 +32,14 @@ def docker(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def compose(docker, tmp_path_factory):
-    """argv of compose v2."""
-    return docker_support.ensure_compose(docker, tmp_path_factory.mktemp("compose"))
-
-
-@pytest.fixture(scope="session")
 def image(docker, tmp_path_factory, figure):
     """The name of our image, built from this checkout by `docker compose build`; all others that it needs are there, too."""
     began = time.monotonic()
     origins = docker_support.ensure_base_images(docker, tmp_path_factory.mktemp("images"))
     figure("base images", ", ".join(f"{name} ({origin})" for name, origin in origins.items()) + f" in {time.monotonic() - began:.0f} s")
+    docker_support.ensure_compose(docker, tmp_path_factory.mktemp("compose"))
     name = "millrace-tests"
     began = time.monotonic()
-    argv = docker_support.ensure_compose(docker, tmp_path_factory.mktemp("compose"))
-    docker.call([*argv, "build", "setup"], limit_s=600, env={"MILLRACE_IMAGE": name})
+    docker.call([*docker_support.COMPOSE, "build", "setup"], limit_s=600, env={"MILLRACE_IMAGE": name})
     figure("image built in", f"{time.monotonic() - began:.0f} s")
     return name

@@ -98,16 +98,15 @@ def test_a_shared_object_for_another_machine_is_refused(containers, docker, imag
     assert status == 2 and line.startswith("millrace-worker: /activities/other.so: ") and "another kind of machine" in line, said
 
 
-@pytest.mark.parametrize("program", ["millrace-worker", "millrace-scheduler"])
-def test_kafka_out_of_reach_is_told_again_and_again_and_the_container_is_unhealthy(containers, program):
-    command = {"millrace-worker": [*WORKER, "--exec", "cat=/bin/cat"], "millrace-scheduler": ["millrace-scheduler"]}[program]
-    container = containers.start([*SOON, "-e", "MILLRACE_BROKERS=127.0.0.1:9"], command)
-
-    containers.await_unhealthy(container)
-
-    assert "not ready: " in containers.health(container)["Log"][-1]["Output"]
+def test_kafka_out_of_reach_is_told_again_and_again_and_the_containers_are_unhealthy(containers):
     told = re.compile(r"waiting for a service service=Kafka at=127\.0\.0\.1:9 reason=")
-    eventually(lambda: len(told.findall(containers.logs(container))) > 1, limit_s=30, what="it tells more than once what it waits for")
+    commands = [[*WORKER, "--exec", "cat=/bin/cat"], ["millrace-scheduler"]]
+    started = [containers.start([*SOON, "-e", "MILLRACE_BROKERS=127.0.0.1:9"], command) for command in commands]
+
+    for container in started:
+        containers.await_unhealthy(container)
+        assert "not ready: " in containers.health(container)["Log"][-1]["Output"]
+        eventually(lambda: len(told.findall(containers.logs(container))) > 1, limit_s=30, what="it tells more than once what it waits for")
 
 
 def test_setup_ends_with_the_reason_where_kafka_is_out_of_reach(containers):
@@ -132,18 +131,18 @@ def test_a_volume_that_it_cannot_write_ends_the_order_with_the_reason(containers
     assert status == 1 and "/run/millrace" in said and "Permission denied" in said, said
 
 
-def test_a_taken_port_of_this_machine_is_told_by_up(docker, compose, image):
+def test_a_taken_port_of_this_machine_is_told_by_up(docker, image):
     with socket.create_server((HOST, 0)) as taken:
         port = str(taken.getsockname()[1])
-        project = Project(docker, compose, "millrace-tests-port", env={"MILLRACE_IMAGE": image, "MILLRACE_KAFKA_PORT": port})
+        project = Project(docker, "millrace-tests-port", env={"MILLRACE_IMAGE": image, "MILLRACE_KAFKA_PORT": port})
         done = project.run("up", "-d", "kafka", check=False)
         project.down("-v")
     assert done.returncode != 0 and port in done.stderr and "in use" in done.stderr, done.stderr
 
 
-def test_ps_shows_a_worker_that_cannot_work(docker, compose, image, tmp_path):
+def test_ps_shows_a_worker_that_cannot_work(docker, image, tmp_path):
     (tmp_path / "wrong.yml").write_text("services: {worker: {environment: {MILLRACE_SLOTS: many}}}\n")
-    project = Project(docker, compose, "millrace-tests-wrong", [tmp_path / "wrong.yml"], {"MILLRACE_IMAGE": image})
+    project = Project(docker, "millrace-tests-wrong", [tmp_path / "wrong.yml"], {"MILLRACE_IMAGE": image})
     project.run("up", "-d", "--no-deps", "worker")
     try:
         eventually(lambda: "Restarting (2)" in project.run("ps", "-a", "worker").stdout, limit_s=60, every_s=0.2)

@@ -13,14 +13,14 @@ pytestmark = pytest.mark.timeout(900)  # the first test of a run makes the image
 
 
 class Stage:
-    def __init__(self, docker, compose, image, folder):
+    def __init__(self, docker, image, folder):
         port = free_port()
         folder.chmod(0o777)
         self.exec_log = ExecLog(folder / "exec.jsonl")
         self.exec_log.path.chmod(0o666)
         env = {"MILLRACE_IMAGE": image, "MILLRACE_KAFKA_PORT": str(port), "MILLRACE_TEST_LOG": str(folder)}
         self.docker = docker
-        self.project = Project(docker, compose, "millrace-tests", ["tests/compose/noted.yml"], env)
+        self.project = Project(docker, "millrace-tests", ["tests/compose/noted.yml"], env)
         self.brokers = f"{HOST}:{port}"
         self.scale = ["--scale", "worker=1", "--scale", "scheduler=1"]
         self._kafka = None
@@ -44,8 +44,8 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(docker, compose, image, tmp_path_factory):
-    stage = Stage(docker, compose, image, tmp_path_factory.mktemp("log"))
+def stage(docker, image, tmp_path_factory):
+    stage = Stage(docker, image, tmp_path_factory.mktemp("log"))
     stage.project.down("-v")  # what a run before may have left
     yield stage
     if stage._kafka:

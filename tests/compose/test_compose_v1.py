@@ -17,7 +17,7 @@ def project(docker, image):
     version = shutil.which("docker-compose") and docker.call(["docker-compose", "version", "--short"], check=False).stdout.strip()
     if not version or not version.startswith("1.29"):
         pytest.skip(f"no docker-compose 1.29 here, but {version or 'none'}")
-    project = Project(docker, ["docker-compose"], "millrace-v1", env={"MILLRACE_IMAGE": image, "MILLRACE_KAFKA_PORT": str(free_port())})
+    project = Project(docker, "millrace-v1", env={"MILLRACE_IMAGE": image, "MILLRACE_KAFKA_PORT": str(free_port())}, compose=["docker-compose"])
     project.down("-v")
     yield project
     project.down("-v")

@@ -172,27 +172,34 @@ CLASSIC = {"DOCKER_BUILDKIT": "0"}
 
 
 def ensure_compose(docker, folder):
-    """argv of compose v2: the plugin that is installed, else Debian 13's, which the stand-in for Debian 13 fetches."""
+    """`docker compose` works afterwards: by the plugin that is installed, else by Debian 13's, which the stand-in for it fetches."""
     if docker.call(["docker", "compose", "version"], check=False).returncode == 0:
-        return ["docker", "compose"]
-    plugin = HOME / "cli-plugins" / "docker-compose"
-    if not plugin.exists():
-        fetch = "apt-get update -q >/dev/null && cd /tmp && apt-get download -q docker-compose >/dev/null && dpkg --fsys-tarfile *.deb"
-        package = Path(folder) / "compose.tar"
-        with open(package, "wb") as out:
-            subprocess.run(["docker", "run", "--rm", "debian:trixie-slim", "sh", "-c", fetch], stdout=out, env=docker.env, check=True, timeout=300)
-        plugin.parent.mkdir(parents=True, exist_ok=True)
-        with open(plugin.with_suffix(".new"), "wb") as out:
-            subprocess.run(["tar", "-xOf", package, "./usr/libexec/docker/cli-plugins/docker-compose"], stdout=out, check=True)
-        plugin.with_suffix(".new").chmod(0o755)
-        plugin.with_suffix(".new").rename(plugin)
-    return [str(plugin)]
+        return
+    config = HOME / "config"
+    plugin = config / "cli-plugins" / "docker-compose"
+    docker.env["DOCKER_CONFIG"] = str(config)
+    if plugin.exists():
+        return
+    fetch = "apt-get update -q >/dev/null && cd /tmp && apt-get download -q docker-compose >/dev/null && dpkg --fsys-tarfile *.deb"
+    package = Path(folder) / "compose.tar"
+    with open(package, "wb") as out:
+        argv = ["docker", "run", "--rm", "debian:trixie-slim", "sh", "-c", fetch]
+        subprocess.run(argv, stdout=out, env=docker.env, check=True, timeout=300)
+    plugin.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = plugin.with_suffix(".new")
+    with open(unfinished, "wb") as out:
+        subprocess.run(["tar", "-xOf", package, "./usr/libexec/docker/cli-plugins/docker-compose"], stdout=out, check=True)
+    unfinished.chmod(0o755)
+    unfinished.rename(plugin)
+
+
+COMPOSE = ("docker", "compose")
 
 
 class Project:
     """What one `docker compose` of this checkout runs, under a name and on a port of its own."""
 
-    def __init__(self, docker, compose, name, files=(), env=None):
+    def __init__(self, docker, name, files=(), env=None, compose=COMPOSE):
         self.docker = docker
         self.name = name
         self.env = env or {}
