@@ -380,6 +380,13 @@ def test_the_scheduler_tells_the_backlog_and_its_age_without_any_worker(kafka, s
     assert values("millrace_task_queue_oldest_seconds") == 0
 
 
+def test_timers_that_are_not_due_are_pending(kafka, pair):
+    _, scheduler = pair
+    kafka.publish_all("default", [task(f"later-{i}", start_delay_ms=600000) for i in range(3)])
+    eventually(lambda: Values(scheduler)("millrace_scheduler_timers_pending", kind="backoff") == 3, 15, "three are pending")
+    assert Values(scheduler)("millrace_scheduler_timer_lateness_seconds_count") == 0
+
+
 # What survives
 
 
