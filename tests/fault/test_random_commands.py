@@ -36,7 +36,8 @@ def random_task(dice, key, folder):
 
 
 def assert_no_task_is_left(kafka, redis):
-    assert kafka.committed(kafka.topic("workers.default"), "tasks.default") == kafka.ends("tasks.default")
+    ends = {partition: end for partition, end in kafka.ends("tasks.default").items() if end > 0}  # one may have had no task
+    assert kafka.committed(kafka.topic("workers.default"), "tasks.default") == ends
     last = {record.key: record.value for record in kafka.read_all("journal") if record.key != b"\ncheckpoint"}
     assert [key for key, value in last.items() if value] == []
     sets = [key for key in redis.keys("*") if key.endswith(("}b", "}h", "}T", "}k", "}o"))]
