@@ -9,6 +9,17 @@
 #include "lib/worker.h"
 #include "task/result.h"
 
+/* Our time is the least that Redis' clock may show; what was cut off at its deadline did not end before it. */
+static int64_t closed_at_ms(const struct worker *worker, const struct job *job)
+{
+	int64_t now_ms = worker_time_ms(worker), deadline_ms;
+
+	if (job->timed_out != TIMEOUT_SCHEDULE_TO_CLOSE)
+		return now_ms;
+	deadline_ms = deadline_close_ms(&job->timeouts, job->scheduled_at_ms, job->task.start_delay_ms);
+	return now_ms > deadline_ms ? now_ms : deadline_ms;
+}
+
 void result_begin(const struct worker *worker, const struct job *job, struct result *result)
 {
 	result_of_task(&job->task, result);
@@ -17,7 +28,7 @@ void result_begin(const struct worker *worker, const struct job *job, struct res
 	result->queue = job->lane->queue;
 	result->attempt = job->attempt;
 	result->scheduled_at_ms = job->scheduled_at_ms;
-	result->closed_at_ms = worker_time_ms(worker);
+	result->closed_at_ms = closed_at_ms(worker, job);
 	result->result_id = job->nonce;
 	result->worker = worker->incarnation;
 }
