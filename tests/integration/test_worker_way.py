@@ -178,8 +178,11 @@ def test_a_result_that_is_too_large_fails_the_task_at_once(kafka, stack, queue, 
     assert result["failure"]["non_retryable"] is True
 
 
-def test_a_long_task_does_not_hold_up_those_behind_it_and_nothing_is_skipped(kafka, running, exec_log):
-    kafka.publish("default", task("long", {"sleep_ms": 2500}), partition=1)
+def test_a_long_task_does_not_hold_up_those_behind_it_and_nothing_is_skipped(kafka, stack, queue, exec_log):
+    stack.scheduler()
+    stack.scripted_worker(park_after="60s")
+    kafka.publish("default", task("long", {"sleep_ms": 5000}), partition=1)
+    exec_log.await_starts(1)
     keys = [f"short{number}" for number in range(6)]
     kafka.publish_all("default", [task(key) for key in keys], partition=1)
     kafka.results().await_keys(keys)
