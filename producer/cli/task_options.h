@@ -84,7 +84,7 @@ struct task_options {
 		 .name = "fairness-key",                                                                                         \
 		 .arg = "KEY",                                                                                                   \
 		 .offset = offsetof(structure, at.fairness_key),                                                                 \
-		 .help = "Share of the queue that the task counts for."},                                                        \
+		 .help = "Whose share of the queue it takes; carried, without effect so far."},                                  \
 		{.kind = CONF_STRING,                                                                                            \
 		 .name = "reply-topic",                                                                                          \
 		 .arg = "TOPIC",                                                                                                 \

@@ -84,9 +84,17 @@ func (c *codec) decode(value []byte) (ret result, err error) {
 	return ret, avro.Unmarshal(c.schema, value[len(c.head):], &ret)
 }
 
+// text is what an optional field says, which JSON may leave out.
+func text(field *string) string {
+	if field == nil {
+		return ""
+	}
+	return *field
+}
+
 func (r result) String() string {
 	if r.Failure != nil {
-		return fmt.Sprintf("%s %s: %s", r.Status, *r.Failure.Type, *r.Failure.Message)
+		return fmt.Sprintf("%s %s: %s", r.Status, text(r.Failure.Type), text(r.Failure.Message))
 	}
 	if r.Result == nil {
 		return r.Status
@@ -221,8 +229,9 @@ func main() {
 	flag.StringVar(&o.activity, "type", "greet", "the activity")
 	flag.StringVar(&o.input, "input", `"Ada"`, "its input, as `JSON`")
 	flag.StringVar(&o.schemas, "schemas", "../../../schemas", "`folder` with the .avsc files")
-	flag.DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for the results")
+	wait := flag.Float64("wait", 30, "seconds to wait for the results")
 	flag.Parse()
+	o.wait = time.Duration(*wait * float64(time.Second))
 	code, err := run(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)

@@ -106,10 +106,13 @@ public final class Client {
 
     /** A consumer of the results from where they end now, which must be before the tasks are published. */
     static KafkaConsumer<byte[], byte[]> readFromEnd(String brokers, String topic) {
-        Map<String, Object> properties = Map.of("bootstrap.servers", brokers, "default.api.timeout.ms", 5000, "request.timeout.ms", 5000);
+        // A topic that the broker made by itself would keep its number of partitions for ever.
+        Map<String, Object> properties = Map.of("bootstrap.servers", brokers, "default.api.timeout.ms", 5000, "request.timeout.ms", 5000,
+            "allow.auto.create.topics", false);
         var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         List<TopicPartition> places = consumer.partitionsFor(topic).stream()
             .map(each -> new TopicPartition(topic, each.partition())).toList();
+        if (places.isEmpty()) throw new IllegalArgumentException("there is no topic " + topic + "; `millrace setup` makes it (see --prefix)");
         consumer.assign(places);
         consumer.seekToEnd(places);
         places.forEach(consumer::position); // seekToEnd is lazy, position is not
