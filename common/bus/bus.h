@@ -68,8 +68,8 @@ struct bus_callbacks {
 	 * committed nothing, -1 where it could not be told. */
 	void (*group_offsets)(void *ctx, const char *group, const struct bus_partition *partitions, size_t n,
 			      enum mr_status status);
-	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing (MR_ENOT_FOUND): for logs and
-	 * health; work goes on by itself. MR_ECONFLICT: the group gave up this member (another process took over our
+	/* Kafka became unreachable (MR_EKAFKA) or reachable again (MR_OK), a topic is missing, or topic or group may not be
+	 * used (MR_ENOT_FOUND; no MR_OK follows): for logs and health; work goes on by itself. MR_ECONFLICT: the group gave up this member (another process took over our
 	 * group_instance, or the broker was restarted in the middle of a join); it joins again by itself. */
 	void (*health)(void *ctx, enum mr_status status, const char *message);
 };

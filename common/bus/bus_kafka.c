@@ -35,11 +35,10 @@ void kafka_on_message_error(struct kafka *kafka, const rd_kafka_message_t *messa
 	log_debug("Kafka error", LOG_S("topic", topic), LOG_S("error", rd_kafka_message_errstr(message)));
 	if (message->err == RD_KAFKA_RESP_ERR__FATAL)
 		group_fatal(&kafka->group);
-	else if (status == MR_ENOT_FOUND)
+	else if (status == MR_ENOT_FOUND || message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
 		health_report(&kafka->health, MR_ENOT_FOUND, "topic %s: %s", topic, rd_kafka_message_errstr(message));
-	else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-		 message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-		health_report(&kafka->health, MR_EKAFKA, "%s", rd_kafka_message_errstr(message));
+	else if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		health_report(&kafka->health, MR_ENOT_FOUND, "consumer group: %s", rd_kafka_message_errstr(message));
 }
 
 struct bus_partition *kafka_partitions(const rd_kafka_topic_partition_list_t *list)
