@@ -308,9 +308,10 @@ static void adopt_policy(struct job *job, const struct retry_policy *policy)
 	job->policy_arena = arena;
 }
 
+/* Who was told that its time is over is not given more. */
 static void adopt_schedule_to_close(struct worker *worker, struct job *job, int64_t timeout_ms)
 {
-	if (timeout_ms == job->task.schedule_to_close_timeout_ms)
+	if (timeout_ms == job->task.schedule_to_close_timeout_ms || job->timed_out == TIMEOUT_SCHEDULE_TO_CLOSE)
 		return;
 	job->task.schedule_to_close_timeout_ms = job->timeouts.schedule_to_close_ms = timeout_ms;
 	execute_retime(worker, job);

@@ -76,7 +76,7 @@ end
 -- A record H or C that changes nothing is in the journal all the same: the end of the task is to take it along.
 local function note_stray(key, r, f)
 	local shard, name = shard_of(key)
-	redis.call('SET', shard .. 'y:' .. name, join({r[2], '0', '0', now, '0', '', ''}), 'NX')
+	redis.call('SET', shard .. 'y:' .. name, join({r[2], '0', '0', '0', '0', '', ''}), 'NX')
 	add_flag(key, f, 'e')
 	return 'k'
 end
